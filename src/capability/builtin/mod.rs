@@ -1,0 +1,1 @@
+//! Capabilities that come with the program, a file each.

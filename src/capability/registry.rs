@@ -1,0 +1,1 @@
+//! Names to capabilities: the one list.

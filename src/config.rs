@@ -1,0 +1,1 @@
+//! The parts' own configurations, read from file and environment.

@@ -1,0 +1,272 @@
+//! What the log holds, for ever.
+//!
+//! Variants and fields are added, never renamed or taken away: old logs must replay. Pieces of an answer are
+//! entries of the log too ([`Fact::Said`]), with sequence numbers of their own; they are written before they
+//! are shown, and made durable together with the fact that follows them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Object;
+use super::id::{CallId, ModelName, RunId, SessionId, UserId};
+use super::message::{Finish, Input, Usage};
+use super::spec::Spec;
+use super::state::Change;
+use super::time::Timestamp;
+use super::tool::{ToolCall, ToolResult};
+
+/// A place in a session's log; the first entry has 1, and 0 is before it.
+pub type Seq = u64;
+
+/// One entry of a session's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number. A [`Fact::Said`] of n pieces takes n numbers, this is the first.
+    pub seq: Seq,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub fact: Fact,
+}
+
+impl Entry {
+    /// The last number this entry takes.
+    pub fn last_seq(&self) -> Seq {
+        self.seq + self.fact.width() - 1
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// A run was accepted.
+    RunStarted(Box<RunStart>),
+    /// It is its turn: what it starts from is settled.
+    RunPrepared {
+        /// The system message, rendered.
+        system: Option<String>,
+        /// The session's state with the run's own laid over it.
+        state: Object,
+        /// What was stored of it, to know later what the run changed.
+        stored: Object,
+        /// Earlier runs of the session that the model is shown, oldest first.
+        history: Vec<RunId>,
+    },
+    /// A model is being asked. A second one of the same turn replaces the first.
+    ModelCalled {
+        /// Counts from 1.
+        turn: u32,
+        /// Who.
+        model: ModelName,
+    },
+    /// Pieces of the answer, in order.
+    Said {
+        /// Never empty.
+        pieces: Vec<Piece>,
+    },
+    /// The model is done; its text is the pieces said since it was called.
+    ModelAnswered {
+        /// Which question.
+        turn: u32,
+        /// What it wants called.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<ToolCall>,
+        /// Why it stopped.
+        finish: Finish,
+        /// What it cost.
+        usage: Usage,
+        /// The provider's name for the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider_id: Option<String>,
+    },
+    /// The call came to nothing; pieces said since are not the answer.
+    ModelFailed {
+        /// Which question.
+        turn: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// A tool is about to be called: from here on it may have happened.
+    ToolStarted {
+        /// Which.
+        call: CallId,
+    },
+    /// What came of it.
+    ToolFinished {
+        /// Which.
+        call: CallId,
+        /// The outcome.
+        result: ToolResult,
+    },
+    /// The run waits for somebody.
+    Paused {
+        /// The calls that wait.
+        calls: Vec<CallId>,
+    },
+    /// Somebody answered.
+    Resumed {
+        /// What was decided, call by call.
+        answers: Vec<Answer>,
+    },
+    /// The last fact of a run.
+    RunFinished {
+        /// How it ended.
+        outcome: Outcome,
+        /// What it changed in the session's state.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        state: Vec<Change>,
+    },
+}
+
+impl Fact {
+    /// How many sequence numbers it takes.
+    pub fn width(&self) -> u64 {
+        match self {
+            Self::Said { pieces } => (pieces.len() as u64).max(1),
+            Self::RunStarted(_)
+            | Self::RunPrepared { .. }
+            | Self::ModelCalled { .. }
+            | Self::ModelAnswered { .. }
+            | Self::ModelFailed { .. }
+            | Self::ToolStarted { .. }
+            | Self::ToolFinished { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
+            | Self::RunFinished { .. } => 1,
+        }
+    }
+}
+
+/// A run as it was accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStart {
+    /// What runs, frozen: later edits of the file do not reach this run.
+    pub spec: Arc<Spec>,
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// Whom the client speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// What is asked.
+    pub input: Input,
+    /// Options of this run.
+    #[serde(default)]
+    pub options: RunOptions,
+    /// The run that asked for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
+}
+
+/// What a client may set for one run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunOptions {
+    /// Laid over the session's state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_state: Option<Object>,
+    /// Values for the instructions' template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<Object>,
+    /// Kept with the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Object>,
+    /// JSON Schema of the answer; replaces the spec's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Whether earlier runs are shown to the model; default: by the spec's `history_runs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<bool>,
+    /// Whether the dependencies are added to the user's message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub show_dependencies: bool,
+    /// Whether the session's state is added to the system message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub show_state: bool,
+}
+
+/// A piece of an answer, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Piece {
+    /// Of the answer.
+    #[serde(rename = "t")]
+    Text(String),
+    /// Of the reasoning.
+    #[serde(rename = "r")]
+    Reasoning(String),
+}
+
+/// What somebody decided about a call that waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which call.
+    pub call: CallId,
+    /// What.
+    pub decision: Decision,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Go ahead, with these arguments laid over the model's.
+    Approved {
+        /// Given by a person.
+        #[serde(default)]
+        values: Object,
+    },
+    /// Do not; the note is told to the model.
+    Rejected {
+        /// Why.
+        note: Option<String>,
+    },
+    /// Done elsewhere, with this result.
+    Executed {
+        /// What the model reads.
+        result: String,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With an answer.
+    Completed,
+    /// Somebody stopped it.
+    Cancelled {
+        /// Who or why.
+        reason: String,
+    },
+    /// It could not be brought to an end.
+    Failed(Failure),
+}
+
+/// Why something failed, in words a client may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Stable, for programs: `model_provider_error`, `truncated`, `limit`, `interrupted`, …
+    pub code: String,
+    /// For people; holds no secret.
+    pub message: String,
+    /// Whether the same again may well succeed.
+    #[serde(default)]
+    pub retryable: bool,
+}
+
+impl Failure {
+    /// A failure that trying again does not mend.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: false }
+    }
+
+    /// The same, marked as worth trying again.
+    pub fn retryable(self) -> Self {
+        Self { retryable: true, ..self }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is said: input, messages, and one call of a model.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::id::{CallId, ModelName};
+use super::tool::{ToolCall, ToolSpec};
+
+/// What kind of thing a piece of media is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A sound.
+    Audio,
+    /// A film.
+    Video,
+    /// Any other document.
+    File,
+}
+
+/// A picture, sound, film or document beside the text of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// Which list of a surface it belongs to.
+    pub kind: MediaKind,
+    /// Unique within the run.
+    pub id: String,
+    /// Short name of the format, as in `png`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// As in `image/png`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// As uploaded; never used as a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Where the bytes are.
+    pub source: MediaSource,
+}
+
+/// Where the bytes of a [`Media`] are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaSource {
+    /// At this address; the provider fetches it, we do not.
+    Url(String),
+    /// Here, in base64.
+    Base64(String),
+}
+
+/// What a run is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Input {
+    /// The message; may be empty only beside media.
+    pub text: String,
+    /// Beside the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
+}
+
+/// One message of a conversation, as a model is shown it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Message {
+    /// Instructions.
+    System {
+        /// Rendered text.
+        text: String,
+    },
+    /// What a person or client said.
+    User {
+        /// Text and media.
+        input: Input,
+    },
+    /// What the model said.
+    Assistant {
+        /// The answer; may be empty beside tool calls.
+        text: String,
+        /// Reasoning the provider showed.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reasoning: String,
+        /// What it asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<ToolCall>,
+    },
+    /// What came of one call.
+    Tool {
+        /// Which call.
+        call: CallId,
+        /// Which tool.
+        name: String,
+        /// What the model reads.
+        content: String,
+        /// Whether it failed.
+        error: bool,
+    },
+}
+
+/// Tokens, as the provider counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Part of `output`: thinking.
+    pub reasoning: u64,
+    /// Part of `input`: from the provider's cache.
+    pub cache_read: u64,
+    /// Part of `input`: written to the provider's cache.
+    pub cache_write: u64,
+}
+
+impl Usage {
+    /// Read and written together.
+    pub fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.cache_read = self.cache_read.saturating_add(other.cache_read);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+    }
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It was done.
+    Stop,
+    /// It wants tools called.
+    ToolCalls,
+    /// It ran out of room: the answer is cut.
+    Length,
+    /// The provider cut it.
+    ContentFilter,
+}
+
+/// One question to a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCall {
+    /// Who is asked.
+    pub model: ModelName,
+    /// The conversation, healed: each tool call is followed by its result.
+    pub messages: Vec<Message>,
+    /// What it may call.
+    pub tools: Vec<ToolSpec>,
+    /// JSON Schema the answer must fit.
+    pub output_schema: Option<Value>,
+}

@@ -1,0 +1,198 @@
+//! Sessions and runs: the small records kept beside the log, and the orders that make them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Object;
+use super::fact::{Answer, Failure, Outcome, RunOptions, Seq};
+use super::id::{ComponentId, Owner, RunId, SessionId, UserId};
+use super::message::{Input, Usage};
+use super::spec::{ComponentKind, OnSecondMessage};
+use super::time::Timestamp;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Waits for its turn in the session.
+    Pending,
+    /// Is being driven.
+    Running,
+    /// Waits for somebody.
+    Paused,
+    /// Ended with an answer.
+    Completed,
+    /// Was stopped.
+    Cancelled,
+    /// Could not be brought to an end.
+    Failed,
+}
+
+impl Status {
+    /// Whether nothing more will happen.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled | Self::Failed)
+    }
+}
+
+impl From<&Outcome> for Status {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Completed => Self::Completed,
+            Outcome::Cancelled { .. } => Self::Cancelled,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+/// A session's header: small, whatever its runs hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// What kind of component it belongs to.
+    pub kind: ComponentKind,
+    /// Which one, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<ComponentId>,
+    /// Whose it is, in the client's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Given by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The start of the first message; a title where nobody gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_input: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Runs accepted so far, child runs not counted.
+    #[serde(default)]
+    pub runs: u64,
+    /// Sums over ended runs.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// What a session carries beside its header.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SessionData {
+    /// Shared by its runs; `None` until somebody sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Object>,
+    /// Kept for the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Object>,
+    /// Made by a model, or set by the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Value>,
+}
+
+/// A run's record: where its facts are and where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its name.
+    pub id: RunId,
+    /// The session whose log holds its facts.
+    pub session: SessionId,
+    /// What kind of component runs.
+    pub kind: ComponentKind,
+    /// Which one.
+    pub component: ComponentId,
+    /// Whom the client speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// The run that asked for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
+    /// Where it stood when the record was written; a live run may be further.
+    pub status: Status,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// Its first entry.
+    pub first: Seq,
+    /// Its last entry, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Seq>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// An order to make a session.
+#[derive(Debug, Clone, Default)]
+pub struct NewSession {
+    /// Chosen by the client; made if absent.
+    pub id: Option<SessionId>,
+    /// What kind of component it belongs to.
+    pub kind: ComponentKind,
+    /// Which one; not checked.
+    pub component: Option<ComponentId>,
+    /// Whose it is.
+    pub user: Option<UserId>,
+    /// A name.
+    pub title: Option<String>,
+    /// What it carries.
+    pub data: SessionData,
+}
+
+/// Changes of a session: what is `Some` replaces what is stored, whole.
+#[derive(Debug, Clone, Default)]
+pub struct SessionPatch {
+    /// The name.
+    pub title: Option<String>,
+    /// The state.
+    pub state: Option<Object>,
+    /// The metadata.
+    pub metadata: Option<Object>,
+    /// The summary.
+    pub summary: Option<Value>,
+}
+
+/// An order to start a run.
+#[derive(Debug, Clone)]
+pub struct StartRun {
+    /// What kind of component.
+    pub kind: ComponentKind,
+    /// Which one.
+    pub component: ComponentId,
+    /// The session; made if absent or unknown.
+    pub session: Option<SessionId>,
+    /// Whom the client speaks for.
+    pub user: Option<UserId>,
+    /// What is asked.
+    pub input: Input,
+    /// Options of this run.
+    pub options: RunOptions,
+    /// What to do if a run of the session is going; default: the spec's.
+    pub on_second_message: Option<OnSecondMessage>,
+}
+
+/// A run that was accepted, durably.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its session.
+    pub session: SessionId,
+    /// Its name.
+    pub run: RunId,
+    /// Its first entry; watch from the one before.
+    pub first: Seq,
+    /// Whether it waits for its turn.
+    pub queued: bool,
+}
+
+/// Something to tell a run.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Stop.
+    Cancel {
+        /// Told to whoever watches.
+        reason: String,
+    },
+    /// Go on: decisions about the calls that wait.
+    Answer(Vec<Answer>),
+}

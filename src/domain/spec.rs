@@ -1,0 +1,361 @@
+//! What runs: agents, teams and workflows, checked.
+//!
+//! These are the types the log freezes into each run; what a user writes in `agents/` is read by
+//! `runtime::catalog`, which turns it into these.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Object;
+use super::id::{ComponentId, ModelName};
+use super::tool::{Effect, Gate};
+
+/// Agent, team or workflow.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// One model with tools.
+    #[default]
+    Agent,
+    /// A leader with members.
+    Team,
+    /// Steps.
+    Workflow,
+}
+
+impl ComponentKind {
+    /// `agent`, `team` or `workflow`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Team => "team",
+            Self::Workflow => "workflow",
+        }
+    }
+}
+
+/// Any of the three.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spec {
+    /// One model with tools.
+    Agent(AgentSpec),
+    /// A leader with members.
+    Team(TeamSpec),
+    /// Steps.
+    Workflow(WorkflowSpec),
+}
+
+impl Spec {
+    /// The file's stem.
+    pub fn id(&self) -> &ComponentId {
+        match self {
+            Self::Agent(agent) => &agent.id,
+            Self::Team(team) => &team.leader.id,
+            Self::Workflow(workflow) => &workflow.id,
+        }
+    }
+
+    /// For people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Agent(agent) => &agent.name,
+            Self::Team(team) => &team.leader.name,
+            Self::Workflow(workflow) => &workflow.name,
+        }
+    }
+
+    /// Which of the three.
+    pub fn kind(&self) -> ComponentKind {
+        match self {
+            Self::Agent(_) => ComponentKind::Agent,
+            Self::Team(_) => ComponentKind::Team,
+            Self::Workflow(_) => ComponentKind::Workflow,
+        }
+    }
+}
+
+/// One model with instructions and tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// The file's stem.
+    pub id: ComponentId,
+    /// For people.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// A minijinja template over `session_state`, `dependencies`, `user` and `now`.
+    pub instructions: String,
+    /// Who answers.
+    pub model: ModelName,
+    /// Who answers if that one does not, in order.
+    #[serde(default)]
+    pub fallback_models: Vec<ModelName>,
+    /// From the registry.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityRef>,
+    /// Declared in the file.
+    #[serde(default)]
+    pub tools: Vec<DeclaredTool>,
+    /// How many earlier runs of the session the model is shown.
+    pub history_runs: u32,
+    /// Defaults, merged under what is stored.
+    #[serde(default)]
+    pub session_state: Object,
+    /// Where a run ends at the latest.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What a message does while a run of the session is going.
+    #[serde(default)]
+    pub on_second_message: OnSecondMessage,
+    /// What the end of a plain AgentOS stream's connection does.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    /// JSON Schema of the answer.
+    #[serde(default)]
+    pub output_schema: Option<Value>,
+    /// Shown to clients, as written.
+    #[serde(default)]
+    pub metadata: Object,
+    /// Suggestions for a person's first message.
+    #[serde(default)]
+    pub quick_prompts: Vec<String>,
+}
+
+/// A capability of the registry, with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapabilityRef {
+    /// Its id in the registry.
+    #[serde(rename = "ref")]
+    pub id: String,
+    /// As its schema says.
+    #[serde(default)]
+    pub config: Value,
+}
+
+/// Caps of one run; each ends it with the code `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Questions to a model.
+    pub model_calls: u32,
+    /// Calls of tools.
+    pub tool_calls: u32,
+    /// Seconds from its turn to its end, waiting for people not counted.
+    pub seconds: u64,
+    /// Tokens, read and written; 0 is no cap.
+    pub tokens: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { model_calls: 25, tool_calls: 100, seconds: 900, tokens: 0 }
+    }
+}
+
+/// What a message does while a run of the session is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSecondMessage {
+    /// Waits for its turn.
+    #[default]
+    Enqueue,
+    /// Is refused.
+    Reject,
+    /// Cancels the one that is going.
+    Interrupt,
+    /// Joins the one that is going.
+    Steer,
+}
+
+/// What the end of a plain AgentOS stream's connection does to its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// Ends it, as AgentOS does.
+    #[default]
+    Cancel,
+    /// Nothing.
+    Continue,
+}
+
+/// A tool that needs no code of ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredTool {
+    /// What the model calls it.
+    pub name: String,
+    /// What the model reads about it.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub parameters: Value,
+    /// What a restart may do.
+    #[serde(default)]
+    pub effect: Effect,
+    /// A call that takes longer is given up.
+    pub timeout: Duration,
+    /// Who must be asked first.
+    #[serde(default)]
+    pub gate: Gate,
+    /// How it is done.
+    pub action: ToolAction,
+}
+
+/// How a declared tool does its work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolAction {
+    /// A program: arguments as JSON on stdin, result on stdout.
+    Process {
+        /// Program and its arguments.
+        command: Vec<String>,
+        /// Where it runs: the agents folder.
+        directory: PathBuf,
+    },
+    /// An HTTP request.
+    Http {
+        /// As in `GET`.
+        method: String,
+        /// A template over the arguments: `https://example.org/{city}`.
+        url: String,
+        /// Name to value; values may name variables: `Bearer ${TOKEN}`.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// Hosts, `host:port`s or networks that may be reached though they are private.
+        #[serde(default)]
+        allow_private: Vec<String>,
+    },
+    /// Executed by the client.
+    External,
+}
+
+/// How a team's leader works with its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TeamMode {
+    /// The leader delegates and sums up.
+    #[default]
+    Coordinate,
+    /// One member answers.
+    Route,
+    /// All members are asked the same.
+    Broadcast,
+    /// The leader keeps a list of tasks.
+    Tasks,
+}
+
+/// A leader with members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TeamSpec {
+    /// The leader; its id and name are the team's.
+    pub leader: AgentSpec,
+    /// How they work together.
+    pub mode: TeamMode,
+    /// Agents or teams of the catalog.
+    pub members: Vec<ComponentId>,
+}
+
+/// Steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowSpec {
+    /// The file's stem.
+    pub id: ComponentId,
+    /// For people.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// In order.
+    pub steps: Vec<StepSpec>,
+    /// Declared tools its steps may name.
+    #[serde(default)]
+    pub tools: Vec<DeclaredTool>,
+    /// Defaults, merged under what is stored.
+    #[serde(default)]
+    pub session_state: Object,
+    /// Shown to clients, as written.
+    #[serde(default)]
+    pub metadata: Object,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Unique among its neighbours.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// What it does.
+    pub action: StepAction,
+    /// Tries after the first.
+    #[serde(default)]
+    pub retry: u32,
+    /// A try that takes longer has failed.
+    #[serde(default)]
+    pub timeout: Option<Duration>,
+    /// What a failure does.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Who must be asked first.
+    #[serde(default)]
+    pub gate: Gate,
+}
+
+/// What a failed step does to its workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The workflow fails.
+    #[default]
+    Fail,
+    /// The next step goes on.
+    Skip,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepAction {
+    /// Runs an agent.
+    Agent(ComponentId),
+    /// Runs a team.
+    Team(ComponentId),
+    /// Calls a declared tool.
+    Tool(String),
+    /// Runs another workflow.
+    Workflow(ComponentId),
+    /// All at once.
+    Parallel(Vec<StepSpec>),
+    /// One of two lists.
+    Condition {
+        /// A minijinja expression.
+        when: String,
+        /// If it holds.
+        then: Vec<StepSpec>,
+        /// If not.
+        otherwise: Vec<StepSpec>,
+    },
+    /// Again and again.
+    Loop {
+        /// What is repeated.
+        steps: Vec<StepSpec>,
+        /// A minijinja expression; ends the loop when it holds.
+        until: Option<String>,
+        /// The cap.
+        max_iterations: u32,
+    },
+    /// One of several lists.
+    Router {
+        /// A minijinja expression that gives a route's name.
+        choose: String,
+        /// Name to steps.
+        routes: Vec<(String, Vec<StepSpec>)>,
+    },
+}

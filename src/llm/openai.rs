@@ -1,0 +1,1 @@
+//! OpenAI-compatible providers, through async-openai.

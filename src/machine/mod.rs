@@ -1,0 +1,1 @@
+//! Floor 1, decisions: pure functions of facts.

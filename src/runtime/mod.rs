@@ -1,0 +1,1 @@
+//! Floor 3, the shell that does what the machine decides.

@@ -1,0 +1,1 @@
+//! One implementation of the store over a tiny key-value seam.

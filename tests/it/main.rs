@@ -1,0 +1,9 @@
+//! What Runhold promises, as tests: this list is the table of contents.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod harness;
