@@ -2,6 +2,7 @@
 
 pub mod openai;
 pub mod scripted;
+pub mod secret;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
