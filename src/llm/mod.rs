@@ -1,5 +1,6 @@
 //! Floor 2, who answers: the seam to language models.
 
+mod call_ids;
 pub mod openai;
 pub mod scripted;
 pub mod secret;

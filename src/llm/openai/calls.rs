@@ -1,20 +1,17 @@
 //! Tool calls, put together from the parts that providers send: in order or mixed, with or without names for them.
 
-use std::collections::HashSet;
-
 use serde_json::value::RawValue;
 
 use super::wire::CallDelta;
-use crate::domain::id::CallId;
 use crate::domain::message::Message;
 use crate::domain::tool::ToolCall;
+use crate::llm::call_ids::CallIds;
 
 /// The calls of one answer, while it comes.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: Vec<Open>,
-    /// Ids of the conversation so far: a call of this answer may have none of them.
-    taken: HashSet<String>,
+    ids: CallIds,
 }
 
 #[derive(Debug, Default)]
@@ -28,11 +25,7 @@ struct Open {
 impl Calls {
     /// No calls yet, in answer to these messages.
     pub(super) fn after(messages: &[Message]) -> Self {
-        let calls = messages.iter().flat_map(|message| match message {
-            Message::Assistant { tool_calls, .. } => tool_calls.as_slice(),
-            Message::System { .. } | Message::User { .. } | Message::Tool { .. } => &[],
-        });
-        Self { open: Vec::new(), taken: calls.map(|call| call.id.as_str().to_owned()).collect() }
+        Self { open: Vec::new(), ids: CallIds::after(messages) }
     }
 
     /// Adds a part to the call it belongs to.
@@ -53,21 +46,10 @@ impl Calls {
     pub(super) fn finished(mut self) -> Vec<ToolCall> {
         let open = std::mem::take(&mut self.open);
         let real = open.into_iter().filter(|call| !(call.name.is_empty() && call.arguments.is_empty()));
-        real.enumerate()
-            .filter_map(|(place, call)| {
-                Some(ToolCall { id: self.id(&call.id, place)?, name: call.name, arguments: call.arguments })
-            })
-            .collect()
-    }
-
-    /// The given id if it can be one and is free, else the next free `call_<n>`.
-    fn id(&mut self, given: &str, place: usize) -> Option<CallId> {
-        let made = (place + 1..).map(|n| format!("call_{n}"));
-        let id = std::iter::once(given.to_owned())
-            .chain(made)
-            .find_map(|text| text.parse::<CallId>().ok().filter(|_| !self.taken.contains(&text)))?;
-        self.taken.insert(id.as_str().to_owned());
-        Some(id)
+        real.filter_map(|call| {
+            Some(ToolCall { id: self.ids.id(&call.id)?, name: call.name, arguments: call.arguments })
+        })
+        .collect()
     }
 }
 

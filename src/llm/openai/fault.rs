@@ -41,6 +41,8 @@ pub(super) enum Fault {
     TooLong(usize),
     /// The stream ended before the answer did.
     Truncated,
+    /// The connection broke before the answer ended: with the cause's own words.
+    BrokenOff(String),
     /// We could not even ask.
     Request(String),
 }
@@ -60,7 +62,7 @@ impl Fault {
     /// Whether the same request may be sent again, as long as nothing was answered.
     pub(super) fn deserves_another_try(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::BrokenOff(_) => true,
             Self::Status { status, quota, .. } => !quota && is_passing(*status),
             Self::Reported { passing, .. } => *passing,
             Self::Slow(_)
@@ -96,6 +98,7 @@ impl Fault {
             Self::BrokenEvent => (PROVIDER, "sent an event that is no JSON object".into()),
             Self::TooLong(bytes) => (PROVIDER, format!("sent more than the {bytes} bytes allowed")),
             Self::Truncated => ("truncated", "ended its answer without saying that it was complete".into()),
+            Self::BrokenOff(cause) => ("truncated", format!("broke its answer off: {}", quote(cause))),
             Self::Request(cause) => (PROVIDER, format!("could not be asked: {}", quote(cause))),
         };
         let failure = Failure::new(code, format!("model provider `{provider}` {what}"));
@@ -105,7 +108,7 @@ impl Fault {
     /// Whether asking again later may well succeed.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Slow(_) | Self::BrokenEvent | Self::Truncated => true,
+            Self::Slow(_) | Self::BrokenEvent | Self::Truncated | Self::BrokenOff(_) => true,
             Self::Unreachable(_)
             | Self::Status { .. }
             | Self::NotAStream { .. }

@@ -49,7 +49,12 @@ pub(super) fn fault_of(error: &OpenAIError, slot: &FaultSlot) -> Fault {
         _ if let Some(fault) = slot.take() => fault,
         OpenAIError::JSONDeserialize(..) => Fault::BrokenEvent,
         OpenAIError::InvalidArgument(why) => Fault::Request(why.clone()),
-        other => Fault::Unreachable(other.to_string()),
+        OpenAIError::Reqwest(_)
+        | OpenAIError::ApiError(_)
+        | OpenAIError::FileSaveError(_)
+        | OpenAIError::FileReadError(_)
+        | OpenAIError::StreamError(_)
+        | OpenAIError::Boxed(_) => Fault::BrokenOff(error.to_string()),
     }
 }
 

@@ -143,7 +143,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn guarded(response: Response, cap: usize, slot: FaultSlot) -> Response {
     let (head, body) = http::Response::<Body>::from(response).into_parts();
     let chunks = Response::from(http::Response::new(body)).bytes_stream();
-    let guard = Guard { chunks: chunks.boxed(), line: Vec::new(), seen: 0, cap, slot, over: false };
+    let guard =
+        Guard { chunks: chunks.boxed(), line: Vec::new(), seen: 0, cap, slot, fault: None, over: false };
     Response::from(http::Response::from_parts(head, Body::wrap_stream(guard.lines())))
 }
 
@@ -154,6 +155,8 @@ struct Guard {
     seen: usize,
     cap: usize,
     slot: FaultSlot,
+    /// Comes after the sound lines that were read together with it.
+    fault: Option<Fault>,
     over: bool,
 }
 
@@ -172,12 +175,15 @@ impl Guard {
     /// The next lines, or the end.
     async fn next(&mut self) -> Option<Result<Vec<u8>, Fault>> {
         while !self.over {
+            if let Some(fault) = self.fault.take() {
+                return Some(Err(fault));
+            }
             match self.chunks.next().await {
                 Some(Ok(chunk)) => match self.take(&chunk) {
-                    Ok(lines) if lines.is_empty() => {}
-                    result => return Some(result),
+                    lines if lines.is_empty() => {}
+                    lines => return Some(Ok(lines)),
                 },
-                Some(Err(error)) => return Some(Err(Fault::Unreachable(root_cause(&error)))),
+                Some(Err(error)) => return Some(Err(Fault::BrokenOff(root_cause(&error)))),
                 None => {
                     self.over = true;
                     return self.rest().map(Ok);
@@ -187,19 +193,27 @@ impl Guard {
         None
     }
 
-    fn take(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Fault> {
+    /// The sound lines that this chunk completes.
+    fn take(&mut self, chunk: &[u8]) -> Vec<u8> {
         self.seen = self.seen.saturating_add(chunk.len());
         if self.seen > self.cap {
-            return Err(Fault::TooLong(self.cap));
+            self.fault = Some(Fault::TooLong(self.cap));
+            return Vec::new();
         }
+        let last = chunk.iter().rposition(|byte| *byte == b'\n');
+        let end = last.map_or(0, |last| self.line.len() + last + 1);
         self.line.extend_from_slice(chunk);
-        let Some(end) = self.line.iter().rposition(|byte| *byte == b'\n') else {
-            let fits = self.line.len() <= MAX_LINE_BYTES;
-            return if fits { Ok(Vec::new()) } else { Err(Fault::TooLong(MAX_LINE_BYTES)) };
-        };
-        let rest = self.line.split_off(end + 1);
-        let lines = std::mem::replace(&mut self.line, rest);
-        if lines.split(|byte| *byte == b'\n').all(is_sound) { Ok(lines) } else { Err(Fault::BrokenEvent) }
+        let rest = self.line.split_off(end);
+        let mut lines = std::mem::replace(&mut self.line, rest);
+        let sound = lines.split_inclusive(|byte| *byte == b'\n').take_while(|line| is_sound(line));
+        let sound_bytes = sound.map(<[u8]>::len).sum();
+        if sound_bytes < lines.len() {
+            self.fault = Some(Fault::BrokenEvent);
+        } else if self.line.len() > MAX_LINE_BYTES {
+            self.fault = Some(Fault::TooLong(MAX_LINE_BYTES));
+        }
+        lines.truncate(sound_bytes);
+        lines
     }
 
     /// What came after the last line's end: an event if it is whole, and a cut one otherwise, which is dropped, so
