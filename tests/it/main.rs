@@ -8,3 +8,4 @@
 
 mod harness;
 mod stores;
+mod models;
