@@ -1,1 +1,3 @@
 //! Floor 3, the shell that does what the machine decides.
+
+pub mod catalog;
