@@ -107,9 +107,10 @@ impl FromIterator<Spec> for Catalog {
 
 /// The files of a folder that describe something, sorted by name.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Fault::of(folder, "there is no such folder of agents"),
-        _ => Fault::of(folder, format!("the folder of agents cannot be read: {error}")),
+    let unreadable = |error: std::io::Error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let reason = if missing { "there is no such folder".into() } else { error.to_string() };
+        Fault::of(folder, format!("the folder of agents cannot be read: {reason}"))
     };
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(unreadable)? {

@@ -24,6 +24,7 @@ pub(super) fn read<T: DeserializeOwned>(source: &Source, yaml: &str) -> Result<T
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum; its own words serve for the rest")]
 fn words(error: &Error) -> String {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
