@@ -42,8 +42,8 @@ fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> 
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     let values = context! {
-        session_state => state,
-        dependencies => view.options.dependencies.clone().unwrap_or_default(),
+        session_state => minijinja::Value::from_serialize(state),
+        dependencies => minijinja::Value::from_serialize(view.options.dependencies.clone().unwrap_or_default()),
         user => view.user.as_ref().map(ToString::to_string),
         now => now.to_string(),
     };
