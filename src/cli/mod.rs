@@ -4,13 +4,16 @@ mod chat;
 pub mod check;
 pub mod schema;
 mod serve;
+pub mod token;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
+use crate::domain::id::Owner;
 
 /// A self-contained agent runtime: agents from files, run over HTTP, streamed, and never let go of.
 #[derive(Debug, Parser)]
@@ -63,10 +66,10 @@ enum TokenAction {
         name: String,
         /// Whose data it opens.
         #[arg(long, default_value = "default")]
-        owner: String,
+        owner: Owner,
         /// When it stops working.
         #[arg(long, value_name = "DAYS")]
-        expires: Option<u32>,
+        expires: Option<u64>,
     },
     /// Print all, without the tokens themselves.
     List,
@@ -125,7 +128,9 @@ pub fn run() -> ExitCode {
             with(&settings, |config| chat::run(config, &agent, session.as_deref()))
         }
         Command::Token { action, settings } => with(&settings, |config| match &action {
-            TokenAction::New { name, owner, expires } => token::new(&config.data, name, owner, *expires),
+            TokenAction::New { name, owner, expires } => {
+                token::new(&config.data, name, owner.clone(), *expires)
+            },
             TokenAction::List => token::list(&config.data),
             TokenAction::Revoke { name } => token::revoke(&config.data, name),
         }),
@@ -135,4 +140,10 @@ pub fn run() -> ExitCode {
 
 fn with(settings: &Settings, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
     settings.load().map_or_else(|code| code, command)
+}
+
+/// Says what went wrong, with its causes.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let _gone = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
 }

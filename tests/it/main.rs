@@ -6,6 +6,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod durability;
 mod harness;
-mod stores;
 mod models;
+mod stores;
