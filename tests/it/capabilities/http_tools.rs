@@ -127,3 +127,12 @@ async fn a_long_answer_is_cut_with_a_note() {
     assert!(result.content.ends_with("xxx\n[cut: the answer is longer]"));
     assert!(result.content.len() <= 256 * 1024);
 }
+
+#[tokio::test]
+async fn an_answer_cut_within_the_secret_shows_no_part_of_it() {
+    let kept = 256 * 1024 - 256;
+    let body = format!("{}{TOKEN}", "x".repeat(kept - TOKEN.len() + 1));
+    let server = Server::start(move |_| answer("200 OK", &[], &body)).await;
+    let result = use_tool(&tool(&server, "GET", "/", &[]), "t", json!({})).await;
+    assert!(result.content.ends_with("xxx\n[cut: the answer is longer]"));
+}
