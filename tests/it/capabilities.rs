@@ -57,10 +57,7 @@ fn reference(id: &str, config: Value) -> CapabilityRef {
 }
 
 fn object(value: Value) -> Object {
-    match value {
-        Value::Object(object) => object,
-        other => panic!("{other} is no object"),
-    }
+    serde_json::from_value(value).unwrap()
 }
 
 fn call(name: &str, arguments: &str) -> ToolCall {

@@ -57,7 +57,7 @@ async fn read(stream: &mut TcpStream) -> String {
             }
         }
         match stream.read(&mut buffer).await {
-            Ok(read @ 1..) => request.extend_from_slice(&buffer[..read]),
+            Ok(read @ 1..) => request.extend(buffer.iter().take(read)),
             _ => return text,
         }
     }
