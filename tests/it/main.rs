@@ -7,6 +7,7 @@
 )]
 
 mod durability;
+mod capabilities;
 mod harness;
 mod models;
 mod stores;
