@@ -1,11 +1,13 @@
 //! The AgentOS surface: Agno's HTTP interface, so that its clients work unchanged.
 
 pub mod error;
-mod events;
-mod message_body;
+pub mod event;
+pub mod events;
+pub mod message_body;
+pub mod metrics_body;
 mod resume;
-mod run_body;
+pub mod run_body;
 mod run_form;
 mod runs;
 mod session_runs;
-mod tool_body;
+pub mod tool_body;
