@@ -135,13 +135,15 @@ pub fn waiting(view: &RunView) -> Vec<Tool<'_>> {
 /// What must be decided before the run goes on.
 pub fn requirements(view: &RunView) -> Vec<Requirement<'_>> {
     let asked_at = view.turns.last().map_or(view.created, asked);
-    let requirement = |tool: Tool<'_>| Requirement {
-        id: derived_id(view.run, &format!("requirement {}", tool.tool_call_id)).to_string(),
-        created_at: offset_time(asked_at),
-        user_input_schema: tool.user_input_schema.clone(),
-        tool_execution: tool,
-    };
-    waiting(view).into_iter().map(requirement).collect()
+    waiting(view)
+        .into_iter()
+        .map(|tool| Requirement {
+            id: derived_id(view.run, &format!("requirement {}", tool.tool_call_id)).to_string(),
+            created_at: offset_time(asked_at),
+            user_input_schema: tool.user_input_schema.clone(),
+            tool_execution: tool,
+        })
+        .collect()
 }
 
 /// The sentence a paused run answers with.
