@@ -95,7 +95,7 @@ pub fn read(
 }
 
 /// What the head alone says against the body.
-fn refusal(request: &HttpRequest, limit: usize) -> Option<Problem> {
+pub(super) fn refusal(request: &HttpRequest, limit: usize) -> Option<Problem> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let length = header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {

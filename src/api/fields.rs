@@ -2,11 +2,24 @@
 
 use std::str::FromStr;
 
+use actix_web::HttpRequest;
 use serde_json::{Value, json};
 
+use super::guard;
 use super::problem::{Problem, Violation};
 use crate::domain::Object;
 use crate::domain::id::BadId;
+
+/// A place of the address, as it was meant: escapes the router leaves alone are decoded too.
+pub fn path_text(request: &HttpRequest, name: &str) -> String {
+    let text = request.match_info().get(name).unwrap_or_default();
+    guard::decoded(text).unwrap_or_else(|_| text.to_owned())
+}
+
+/// An id in the address; `None` if it is none, and so names nothing.
+pub fn path_id<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
+    path_text(request, name).parse().ok()
+}
 
 /// Where fields come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +123,43 @@ impl Fields {
             self.violation(name, "string_type", "Input should be a valid string");
         }
         texts
+    }
+
+    /// A list that must be there and hold something; `read` gives an item or says what is wrong with it.
+    pub fn required_list<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&Value) -> Result<T, (&'static str, String)>,
+    ) -> Vec<T> {
+        let items = match self.value(name) {
+            Some(Value::Array(items)) => items,
+            None => {
+                self.missing(name);
+                return Vec::new();
+            }
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+                self.violation(name, "list_type", "Input should be a valid list");
+                return Vec::new();
+            }
+        };
+        if items.is_empty() {
+            self.violation(name, "too_short", "List should have at least 1 item after validation, not 0");
+            self.context(json!({ "field_type": "List", "min_length": 1, "actual_length": 0 }));
+        }
+        let mut list = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match read(&item) {
+                Ok(value) => list.push(value),
+                Err((kind, message)) => {
+                    self.violation(name, kind, message);
+                    if let Some(last) = self.violations.last_mut() {
+                        last.place.push(index.into());
+                        last.input = item;
+                    }
+                }
+            }
+        }
+        list
     }
 
     /// An id; empty text counts as absent.
