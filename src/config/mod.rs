@@ -136,7 +136,9 @@ impl Config {
         if complaints.is_empty() {
             return Ok(config);
         }
-        Err(complaints.into_iter().map(|complaint| layers.blame(complaint)).collect())
+        let mut faults: Vec<_> = complaints.into_iter().map(|complaint| layers.blame(complaint)).collect();
+        faults.sort();
+        Err(faults)
     }
 
     /// What the catalog's files are read against.

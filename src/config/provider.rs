@@ -102,7 +102,7 @@ pub(super) fn complete(
             complaints.push(Complaint { key: format!("providers.{name}.{key}"), message });
         };
         for key in provider.misplaced() {
-            complain(key, format!("`{key}` does not belong to providers of this kind"));
+            complain(key, "does not belong to a provider of this kind".into());
         }
         if provider.kind == ProviderKind::Scripted {
             continue;
@@ -110,7 +110,7 @@ pub(super) fn complete(
         match &provider.base_url {
             Some(url) if url.starts_with("https://") || url.starts_with("http://") => {}
             Some(_) => complain("base_url", "must begin with `https://` or `http://`".into()),
-            None => complain("base_url", format!("the provider `{name}` needs a `base_url`")),
+            None => complain("base_url", "is missing".into()),
         }
         if provider.tries == Some(0) {
             complain("tries", "must be at least 1".into());

@@ -6,4 +6,6 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod catalog;
+mod configuration;
 mod harness;
