@@ -178,34 +178,40 @@ my.toml:6:1: `providers.scripted.base_url`: does not belong to a provider of thi
     );
     assert_eq!(
         from_file("[providers.a]\nkind = \"claude\"\n").unwrap_err(),
-        r#"my.toml:2:8: unknown value `claude`; expected `openai` or `scripted`
-  2 | kind = "claude"
-    |        ^^^^^^^^"#
+        "my.toml:2:8: unknown value `claude`; expected `openai` or `scripted`
+  2 | kind = \"claude\"
+    |        ^^^^^^^^"
     );
     assert_eq!(
         from_file("[providers.a]\nbase_url = \"x\"\nidle = \"5\"\n").unwrap_err(),
-        r#"my.toml:3:8: `5` is no duration; write it as in `500ms`, `30s` or `2m`
-  3 | idle = "5"
-    |        ^^^"#
+        "my.toml:3:8: `5` is no duration; write it as in `500ms`, `30s` or `2m`
+  3 | idle = \"5\"
+    |        ^^^"
     );
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
-    assert_eq!(from_file("port = 1\n\n[server]\nthreads = 2\n").unwrap_err(), "my.toml:4:1: unknown key `threads`; expected one of `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`
+    assert_eq!(
+        from_file("port = 1\n\n[server]\nthreads = 2\n").unwrap_err(),
+        "my.toml:4:1: unknown \
+             key `threads`; expected one of `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`
   4 | threads = 2
-    | ^^^^^^^");
+    | ^^^^^^^"
+    );
     assert_eq!(
         from_file("hots = \"x\"\n").unwrap_err(),
-        r#"my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, `server`, `store`, `providers`, `runs`
-  1 | hots = "x"
-    | ^^^^"#
+        "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
+             `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
+             `server`, `store`, `providers`, `runs`
+  1 | hots = \"x\"
+    | ^^^^"
     );
     assert_eq!(
         from_file("[store.sled]\npth = \"x\"\n").unwrap_err(),
-        r#"my.toml:2:1: unknown key `pth`; expected `cache_mib`
-  2 | pth = "x"
-    | ^^^"#
+        "my.toml:2:1: unknown key `pth`; expected `cache_mib`
+  2 | pth = \"x\"
+    | ^^^"
     );
     assert_eq!(
         from_file("[store.postgres]\n").unwrap_err(),
@@ -219,9 +225,9 @@ fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
 fn a_wrong_value_is_named_with_its_place() {
     assert_eq!(
         from_file("port = \"many\"\n").unwrap_err(),
-        r#"my.toml:1:8: invalid type: string "many"; expected a whole number from 0 to 65535
-  1 | port = "many"
-    |        ^^^^^^"#
+        "my.toml:1:8: invalid type: string \"many\"; expected a whole number from 0 to 65535
+  1 | port = \"many\"
+    |        ^^^^^^"
     );
     assert_eq!(
         from_file("port = 70000\n").unwrap_err(),
@@ -231,15 +237,15 @@ fn a_wrong_value_is_named_with_its_place() {
     );
     assert_eq!(
         from_file("log_format = \"xml\"\n").unwrap_err(),
-        r#"my.toml:1:14: unknown value `xml`; expected `text` or `json`
-  1 | log_format = "xml"
-    |              ^^^^^"#
+        "my.toml:1:14: unknown value `xml`; expected `text` or `json`
+  1 | log_format = \"xml\"
+    |              ^^^^^"
     );
     assert_eq!(
         from_file("default_model = \"gpt-4o\"\n").unwrap_err(),
-        r#"my.toml:1:17: must be `provider/model`, as in `openai/gpt-4o-mini`
-  1 | default_model = "gpt-4o"
-    |                 ^^^^^^^^"#
+        "my.toml:1:17: must be `provider/model`, as in `openai/gpt-4o-mini`
+  1 | default_model = \"gpt-4o\"
+    |                 ^^^^^^^^"
     );
     assert_eq!(
         from_file("port = \n").unwrap_err(),
@@ -249,24 +255,26 @@ fn a_wrong_value_is_named_with_its_place() {
     );
     assert_eq!(
         from_file("\n[server]\nworkers = 0\ncors_origins = [\"*\"]\n").unwrap_err(),
-        r#"my.toml:3:1: `server.workers`: must be at least 1
+        "my.toml:3:1: `server.workers`: must be at least 1
   3 | workers = 0
     | ^^^^^^^
-my.toml:4:1: `server.cors_origins`: `*` is no origin; write it as in `https://example.org`, without a path
-  4 | cors_origins = ["*"]
-    | ^^^^^^^^^^^^"#
+my.toml:4:1: `server.cors_origins`: `*` is no origin; write it as in `https://example.org`, without \
+             a path
+  4 | cors_origins = [\"*\"]
+    | ^^^^^^^^^^^^"
     );
     assert_eq!(
         from_file("default_model = \"openai/gpt-4o\"\n").unwrap_err(),
-        r#"my.toml:1:1: `default_model`: no provider `openai`; configured: `scripted`
-  1 | default_model = "openai/gpt-4o"
-    | ^^^^^^^^^^^^^"#
+        "my.toml:1:1: `default_model`: no provider `openai`; configured: `scripted`
+  1 | default_model = \"openai/gpt-4o\"
+    | ^^^^^^^^^^^^^"
     );
     assert_eq!(
         from_file("log = \"runhold=loud\"\n").unwrap_err(),
-        r#"my.toml:1:1: `log`: no filter for logs: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
-  1 | log = "runhold=loud"
-    | ^^^"#
+        "my.toml:1:1: `log`: no filter for logs: error parsing level filter: expected one of \
+             \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5
+  1 | log = \"runhold=loud\"
+    | ^^^"
     );
 }
 
@@ -274,7 +282,7 @@ my.toml:4:1: `server.cors_origins`: `*` is no origin; write it as in `https://ex
 fn a_wrong_variable_is_named() {
     assert_eq!(
         from_env(&[("RUNHOLD_PORT", "many")]).unwrap_err(),
-        r#"RUNHOLD_PORT: invalid type: string "many"; expected a whole number from 0 to 65535"#
+        "RUNHOLD_PORT: invalid type: string \"many\"; expected a whole number from 0 to 65535"
     );
     assert_eq!(
         from_env(&[("RUNHOLD_PORT", "70000")]).unwrap_err(),
@@ -303,10 +311,12 @@ RUNHOLD_SERVER_WORKERS: no such variable; the closest is RUNHOLD_SERVER__WORKERS
 fn faults_of_file_and_variables_are_told_together() {
     assert_eq!(
         from_file_and_env("hots = 1\n", &[("RUNHOLD_PORT", "x")]).unwrap_err(),
-        r#"my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, `server`, `store`, `providers`, `runs`
+        "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
+             `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
+             `server`, `store`, `providers`, `runs`
   1 | hots = 1
     | ^^^^
-RUNHOLD_PORT: invalid type: string "x"; expected a whole number from 0 to 65535"#
+RUNHOLD_PORT: invalid type: string \"x\"; expected a whole number from 0 to 65535"
     );
 }
 
@@ -324,13 +334,15 @@ fn a_missing_file_is_said() {
 fn listening_to_others_needs_a_token() {
     assert_eq!(
         from_env(&[("RUNHOLD_HOST", "0.0.0.0")]).unwrap_err(),
-        "RUNHOLD_HOST: listening on `0.0.0.0` opens the server to others and needs a token: set `token` or RUNHOLD_TOKEN"
+        "RUNHOLD_HOST: listening on `0.0.0.0` opens the server to others and needs a token: set \
+             `token` or RUNHOLD_TOKEN"
     );
     assert_eq!(
         from_file("host = \"example.org\"\n").unwrap_err(),
-        r#"my.toml:1:1: `host`: listening on `example.org` opens the server to others and needs a token: set `token` or RUNHOLD_TOKEN
-  1 | host = "example.org"
-    | ^^^^"#
+        "my.toml:1:1: `host`: listening on `example.org` opens the server to others and needs a \
+             token: set `token` or RUNHOLD_TOKEN
+  1 | host = \"example.org\"
+    | ^^^^"
     );
     assert_eq!(
         from_env(&[("RUNHOLD_HOST", "::"), ("RUNHOLD_TOKEN", "")]).unwrap_err(),
@@ -346,7 +358,11 @@ fn listening_to_others_needs_a_token() {
 fn a_token_is_never_repeated() {
     let config = from_env(&[("RUNHOLD_TOKEN", "very-private"), ("OPENAI_API_KEY", "sk-private")]).unwrap();
     assert!(!format!("{config:?}").contains("private"));
-    assert_eq!(from_file("token = 123456\n").unwrap_err(), "my.toml:1:9: a secret must be text in quotes");
+    assert_eq!(
+        from_file("token = 123456\n").unwrap_err(),
+        "my.toml:1:9: a secret must be text in \
+             quotes"
+    );
     assert_eq!(
         from_file("token = very-private\n").unwrap_err(),
         "my.toml:1:9: string values must be quoted; expected literal string"
