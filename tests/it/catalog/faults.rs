@@ -1,6 +1,8 @@
 //! What is said about a wrong file, and where.
 
-use super::{AGENT, faults, faults_of, load_from};
+use proptest::prelude::*;
+
+use super::{AGENT, faults, faults_of, load, load_from};
 
 #[test]
 fn faults_of_all_files_are_told_together_in_order() {
@@ -168,4 +170,40 @@ fn an_output_schema_is_a_json_schema() {
   2 | output_schema: {type: 3}
     |                ^"
     );
+}
+
+#[test]
+fn a_file_made_to_exhaust_is_refused() {
+    let deep = "[".repeat(100_000);
+    assert_eq!(faults_of(&format!("metadata: {deep}\n")), "agents/x.md:2:266: recursion limit exceeded");
+    let lots = |name: &str, of: &str| format!("  {name}: &{name} [{}]\n", vec![of; 9].join(", "));
+    let bomb: String = ["abcdefghi"]
+        .iter()
+        .flat_map(|names| names.chars().zip(names.chars().skip(1)))
+        .map(|(below, name)| lots(&name.to_string(), &format!("*{below}")))
+        .collect();
+    assert_eq!(
+        faults_of(&format!("metadata:\n  a: &a [x]\n{bomb}")),
+        "agents/x.md:9:10: YAML document too large or too complex: limits breached: Nodes { nodes: 250001 }
+  9 |   g: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f]
+    |          ^^"
+    );
+    let expression = "(".repeat(10_000);
+    assert_eq!(
+        faults(&[("x.md", &format!("---\n---\n{{{{ {expression} }}}}\n"))]),
+        "agents/x.md:3:78: the instructions are no valid template: template exceeds maximum recursion limits"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_is_an_agent_or_a_fault(front in "[a-z:\\- \n\\[\\]{}'\"&*!|>#,0-9é]{0,80}", body in ".{0,40}") {
+        let (_folder, loaded) = load(&[("x.md", &format!("---\n{front}\n---\n{body}\n"))]);
+        match loaded {
+            Ok(catalog) => prop_assert_eq!(catalog.agents().count(), 1),
+            Err(said) => prop_assert!(said.starts_with("agents/x.md:"), "{}", said),
+        }
+    }
 }

@@ -126,7 +126,9 @@ fn tools_are_programs_requests_or_the_clients_own() {
         DeclaredTool {
             name: "delete_file".into(),
             description: "Deletes one file.".into(),
-            parameters: json!({"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}}),
+            parameters: json!({
+                "type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}
+            }),
             effect: Effect::Idempotent,
             timeout: Duration::from_secs(90),
             gate: Gate { confirmation: true, user_input: vec!["path".into()], external: false },
