@@ -1,7 +1,7 @@
 //! The parts' own configurations, read from file and environment.
 //!
 //! Three layers, the later ones on top: `config/default.toml`, which has every key; the user's file; variables.
-//! [`layers`] puts them together and knows where each value came from, [`complaints`] says what does not fit.
+//! `layers` puts them together and knows where each value came from, `complaints` says what does not fit.
 
 mod complaints;
 mod keys;

@@ -117,10 +117,20 @@ pub(super) fn complete(
         }
         if let Some(key_name) = &provider.api_key_env {
             provider.api_key = variable(key_name).map(Secret);
-            if provider.api_key.is_none() {
+            if !is_variable(key_name) {
+                complain(
+                    "api_key_env",
+                    "must be the name of a variable, as in `LOCAL_KEY`; not the key".into(),
+                );
+            } else if provider.api_key.is_none() {
                 complain("api_key_env", format!("the variable `{key_name}` is not set"));
             }
         }
     }
     complaints
+}
+
+/// A key that was put where its variable's name belongs must not be repeated.
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }

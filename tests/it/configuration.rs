@@ -374,6 +374,16 @@ fn a_token_is_never_repeated() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_name_is_not_repeated() {
+    let file = "[providers.a]\nbase_url = \"ftp://user:private@x\"\napi_key_env = \"sk-private\"\n";
+    assert_eq!(
+        from_file(file).unwrap_err(),
+        "my.toml:2:1: `providers.a.base_url`: must begin with `https://` or `http://`
+my.toml:3:1: `providers.a.api_key_env`: must be the name of a variable, as in `LOCAL_KEY`; not the key"
+    );
+}
+
+#[test]
 fn the_overlays_that_come_along_are_fine() {
     for file in ["config/default.toml", "config/local-model.toml", "config/redb.toml"] {
         let loaded = Config::load(Some(Path::new(file)), []).map(|_| ()).map_err(|faults| said(&faults));

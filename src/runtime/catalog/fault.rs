@@ -109,7 +109,9 @@ const LONGEST_SNIPPET: usize = 160;
 /// Such lines are not repeated: faults go to terminals and logs.
 fn may_hold_a_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["token", "secret", "password", "authorization", "key"].iter().any(|word| line.contains(word))
+    let address_with_password = line.contains("://") && line.contains('@');
+    address_with_password
+        || ["token", "secret", "password", "authorization", "key"].iter().any(|word| line.contains(word))
 }
 
 /// Says what serde says in the words of people who write files: keys and values, not fields and variants.

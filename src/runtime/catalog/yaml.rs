@@ -34,6 +34,7 @@ fn words(error: &Error) -> String {
             format!("unknown value `{variant}`; expected {}", one_of(expected.iter().copied()))
         }
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is there twice"),
+        Error::AliasError { error, .. } => words(error.without_snippet()),
         Error::Budget { .. } => "too many values, or too deep, for front matter".into(),
         other => plain_words(&UserMessageFormatter.format_message(other)),
     }
