@@ -8,6 +8,8 @@
 
 mod durability;
 mod capabilities;
+mod catalog;
+mod configuration;
 mod harness;
 mod models;
 mod stores;
