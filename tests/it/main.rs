@@ -7,4 +7,5 @@
 )]
 
 mod agentos_events;
+mod agentos_run_form;
 mod harness;
