@@ -7,5 +7,7 @@
 )]
 
 mod agentos_events;
+mod agentos_resume;
 mod agentos_run_form;
+mod facts;
 mod harness;
