@@ -18,7 +18,7 @@ fn events(facts: Vec<Fact>) -> Vec<Event> {
 }
 
 fn projected(entries: &[Entry]) -> Vec<Event> {
-    let mut projector = Projector::new(&entries[0]).unwrap();
+    let mut projector = Projector::new(entries.first().unwrap()).unwrap();
     entries.iter().flat_map(|entry| projector.project(entry)).collect()
 }
 
@@ -27,7 +27,10 @@ fn json_of(event: &Event) -> Value {
 }
 
 fn names(events: &[Event]) -> Vec<String> {
-    events.iter().map(|event| json_of(event)["event"].as_str().unwrap().to_owned()).collect()
+    events
+        .iter()
+        .map(|event| json_of(event).get("event").and_then(Value::as_str).unwrap().to_owned())
+        .collect()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::facts::*;
 /// has all of `facts` in the end. Events are shown as `name index`, control frames as they are.
 async fn frames(facts: Vec<Fact>, known: usize, last: Option<u64>) -> Vec<String> {
     let entries = entries(facts);
-    let standing = Standing::of(run(), &entries[..known], last).unwrap();
+    let standing = Standing::of(run(), entries.get(..known).unwrap(), last).unwrap();
     let tail = futures::stream::iter(entries).map(|entry| Ok(Arc::new(entry)));
     // The log goes on: what ends the stream must be an event.
     let tail = tail.chain(futures::stream::pending()).boxed();
@@ -25,7 +25,7 @@ async fn frames(facts: Vec<Fact>, known: usize, last: Option<u64>) -> Vec<String
 fn short(frame: &str) -> String {
     let (head, data) = frame.split_once("\ndata: ").unwrap();
     let data: serde_json::Value = serde_json::from_str(data.trim_end()).unwrap();
-    match data["event_index"].as_u64() {
+    match data.get("event_index").and_then(serde_json::Value::as_u64) {
         Some(index) => format!("{} {index}", head.strip_prefix("event: ").unwrap()),
         None => frame.to_owned(),
     }
