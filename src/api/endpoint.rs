@@ -237,12 +237,11 @@ impl Endpoint {
     /// May fail like this; `detail` is text, for 422 a list.
     #[must_use]
     pub fn fails(mut self, status: &str, about: &str) -> Self {
-        let content = ContentBuilder::new().schema(schema(json!({
-            "type": "object",
-            "properties": { "detail": {} },
-            "required": ["detail"],
-        })));
-        let response = ResponseBuilder::new().description(about).content("application/json", content.build());
+        let list = json!({ "type": "array", "items": { "type": "object" } });
+        let detail = json!({ "oneOf": [{ "type": "string" }, list] });
+        let whole = json!({ "type": "object", "properties": { "detail": detail }, "required": ["detail"] });
+        let content = ContentBuilder::new().schema(schema(whole)).build();
+        let response = ResponseBuilder::new().description(about).content("application/json", content);
         self.operation = self.operation.response(status, response.build());
         self
     }
