@@ -13,7 +13,9 @@ use runhold::llm::secret::Secret;
 use runhold::llm::{Chunk, Model, Patience};
 use serde_json::{Value, json};
 
-use crate::harness::model_server::{Gate, ModelServer, Reply, Request, fails, fails_for_now, says, words};
+use crate::harness::model_server::{
+    Gate, ModelServer, Reply, Request, calls, fails, fails_for_now, says, words,
+};
 
 const KEY: &str = "a-key-nobody-may-see";
 
@@ -46,6 +48,10 @@ fn tool(name: &str, parameters: Value) -> ToolSpec {
 
 fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.parse().unwrap(), name: name.into(), arguments: arguments.into() }
+}
+
+fn result(call: &ToolCall, content: &str) -> Message {
+    Message::Tool { call: call.id.clone(), name: call.name.clone(), content: content.into(), error: false }
 }
 
 fn provider(server: &ModelServer, patience: Patience) -> OpenAi {
@@ -151,9 +157,7 @@ async fn tool_calls_come_assembled_after_the_text() {
     assert_eq!(heard, Heard { pieces: texts("Let me see."), end: done(called, Finish::ToolCalls) });
 }
 
-#[tokio::test]
-async fn the_whole_conversation_is_sent_in_the_providers_words() {
-    let server = ModelServer::start([says("ok")]).await;
+fn everything_there_is_to_send() -> ModelCall {
     let media = |kind, id: &str, source| Media {
         kind,
         id: id.into(),
@@ -172,22 +176,20 @@ async fn the_whole_conversation_is_sent_in_the_providers_words() {
         ],
     };
     let made_up = vec![call("c1", "look", "{\"at\":1}"), call("c2", "lo ok", "{oops")];
-    let result = |id: &str, name: &str, content: &str| Message::Tool {
-        call: id.parse().unwrap(),
-        name: name.into(),
-        content: content.into(),
-        error: false,
-    };
-    let mut asked = conversation(vec![
-        Message::System { text: "Be brief.".into() },
-        Message::User { input },
-        Message::Assistant { text: String::new(), reasoning: "Hm.".into(), tool_calls: made_up },
-        result("c1", "look", "a cat"),
-        result("c2", "lo ok", "no such tool"),
-    ]);
-    asked.tools = vec![tool("look", json!({"type": "object"}))];
-    asked.output_schema = Some(json!({"type": "object", "properties": {}}));
-    hear(&provider(&server, Patience::default()), asked).await.end.unwrap();
+    let results = made_up.iter().map(|call| result(call, "seen")).collect();
+    let said = Message::Assistant { text: String::new(), reasoning: "Hm.".into(), tool_calls: made_up };
+    let asked = vec![Message::System { text: "Be brief.".into() }, Message::User { input }, said];
+    ModelCall {
+        tools: vec![tool("look", json!({"type": "object"}))],
+        output_schema: Some(json!({"type": "object", "properties": {}})),
+        ..conversation([asked, results].concat())
+    }
+}
+
+#[tokio::test]
+async fn the_whole_conversation_is_sent_in_the_providers_words() {
+    let server = ModelServer::start([says("ok")]).await;
+    hear(&provider(&server, Patience::default()), everything_there_is_to_send()).await.end.unwrap();
     server.assert_clean();
 
     let call = |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
@@ -207,8 +209,8 @@ async fn the_whole_conversation_is_sent_in_the_providers_words() {
             {"role": "assistant", "content": null, "tool_calls": [
                 call("c1", "look", "{\"at\":1}"), call("c2", "lo_ok", "{\"invalid_json\":\"{oops\"}"),
             ]},
-            {"role": "tool", "tool_call_id": "c1", "content": "a cat"},
-            {"role": "tool", "tool_call_id": "c2", "content": "no such tool"},
+            {"role": "tool", "tool_call_id": "c1", "content": "seen"},
+            {"role": "tool", "tool_call_id": "c2", "content": "seen"},
         ],
         "tools": [{"type": "function", "function": {
             "name": "look", "description": "Does look.", "parameters": {"type": "object"},
@@ -427,13 +429,7 @@ async fn ids_that_are_missing_impossible_or_used_before_are_replaced() {
         .collect();
     let server = ModelServer::start([Reply::Events(parts)]).await;
     let earlier = vec![call("used", "f", "{}"), call("call_2", "f", "{}")];
-    let result = |call: &ToolCall| Message::Tool {
-        call: call.id.clone(),
-        name: call.name.clone(),
-        content: "done".into(),
-        error: false,
-    };
-    let results: Vec<Message> = earlier.iter().map(result).collect();
+    let results: Vec<Message> = earlier.iter().map(|call| result(call, "done")).collect();
     let said = Message::Assistant { text: String::new(), reasoning: String::new(), tool_calls: earlier };
     let asked = conversation([vec![said], results].concat());
     let heard = hear(&provider(&server, Patience::default()), asked).await;
@@ -446,6 +442,33 @@ async fn ids_that_are_missing_impossible_or_used_before_are_replaced() {
 async fn arguments_that_are_no_json_are_handed_over_as_they_are() {
     let heard = play([Reply::BadToolArguments("add".into())], Patience::default()).await;
     assert_eq!(heard.end, done(vec![call("call_1_0", "add", "{\"a\": 1,,}")], Finish::ToolCalls));
+}
+
+#[tokio::test]
+async fn a_conversation_with_tools_goes_back_and_forth() {
+    let server = ModelServer::answering(|request| match request.body["messages"].as_array().unwrap().len() {
+        1 => calls([("add", json!({"a": 1, "b": 2}))]),
+        _ => says("It is 3."),
+    })
+    .await;
+    let model = provider(&server, Patience::default());
+    let mut asked = question("What is 1 + 2?");
+    let Ok(Chunk::Done { tool_calls, .. }) = hear(&model, asked.clone()).await.end else { panic!("no end") };
+    let results: Vec<Message> = tool_calls.iter().map(|call| result(call, "3")).collect();
+    asked.messages.push(Message::Assistant { text: String::new(), reasoning: String::new(), tool_calls });
+    asked.messages.extend(results);
+    assert_eq!(hear(&model, asked).await.pieces, texts("It is 3."));
+    server.assert_clean();
+}
+
+#[tokio::test]
+#[should_panic(expected = "no result for the call `c1`")]
+async fn the_test_server_notices_a_call_without_a_result() {
+    let server = ModelServer::start([says("ok")]).await;
+    let tool_calls = vec![call("c1", "f", "{}")];
+    let said = Message::Assistant { text: String::new(), reasoning: String::new(), tool_calls };
+    hear(&provider(&server, Patience::default()), conversation(vec![said])).await.end.unwrap();
+    server.assert_clean();
 }
 
 #[tokio::test]

@@ -261,13 +261,13 @@ async fn read_request(socket: &mut TcpStream) -> io::Result<Option<Request>> {
             return Ok(None);
         }
     };
-    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+    let mut body = bytes.split_off(head_end + 4);
+    let head = String::from_utf8(bytes).unwrap();
     let (first, fields) = head.split_once("\r\n").unwrap_or((&head, ""));
     let fields = fields.lines().filter_map(|line| line.split_once(':'));
     let headers: BTreeMap<String, String> =
         fields.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
     let length: usize = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = bytes[head_end + 4..].to_vec();
     while body.len() < length {
         if socket.read_buf(&mut body).await? == 0 {
             return Ok(None);
@@ -313,39 +313,25 @@ struct Answer {
 }
 
 impl Answer {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are streams")]
     async fn give(&mut self, reply: Reply) -> io::Result<()> {
         match reply {
-            Reply::Refuse => return Ok(()),
-            Reply::HangBeforeHead => return self.hang().await,
+            Reply::Refuse => Ok(()),
+            Reply::HangBeforeHead => self.hang().await,
             Reply::Status(status, body, headers) => {
-                return self.plain(status, "application/json", &headers, &body).await;
+                self.plain(status, "application/json", &headers, &body).await
             }
-            Reply::Html200 => {
-                return self.plain(200, "text/html", &[], "<html><body>Sign in</body></html>").await;
+            Reply::Html200 => self.plain(200, "text/html", &[], "<html><body>Sign in</body></html>").await,
+            reply => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
+                            connection: close\r\n\r\n";
+                self.socket.write_all(head.as_bytes()).await?;
+                self.stream(reply).await
             }
-            Reply::Say(_)
-            | Reply::Calls(_)
-            | Reply::SayThenCalls(..)
-            | Reply::Events(_)
-            | Reply::Raw(_)
-            | Reply::RawThenHang(_)
-            | Reply::HangBeforeFirstEvent
-            | Reply::HangMidStream(_)
-            | Reply::Drip(_)
-            | Reply::CutStream(_)
-            | Reply::NoFinishReason(_)
-            | Reply::Garbage(_)
-            | Reply::BadToolArguments(_)
-            | Reply::HugeAnswer(_)
-            | Reply::SlowPieces(..)
-            | Reply::Gated(..) => {}
         }
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
-                    connection: close\r\n\r\n";
-        self.socket.write_all(head.as_bytes()).await?;
-        self.stream(reply).await
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others misbehave")]
     async fn stream(&mut self, reply: Reply) -> io::Result<()> {
         match reply {
             Reply::Say(pieces) => self.say(&pieces).await?,
@@ -360,46 +346,6 @@ impl Answer {
                 }
                 return self.done().await;
             }
-            Reply::Raw(bytes) => {
-                self.chunk(&bytes).await?;
-                return self.last_chunk().await;
-            }
-            Reply::RawThenHang(bytes) => {
-                self.chunk(&bytes).await?;
-                return self.hang().await;
-            }
-            Reply::HangBeforeFirstEvent => return self.hang().await,
-            Reply::HangMidStream(pieces) => {
-                self.say(&pieces).await?;
-                return self.hang().await;
-            }
-            Reply::Drip(pieces) => {
-                self.say(&pieces).await?;
-                return self.drip().await;
-            }
-            Reply::CutStream(pieces) => return self.say(&pieces).await,
-            Reply::NoFinishReason(pieces) => {
-                self.say(&pieces).await?;
-                return self.done().await;
-            }
-            Reply::Garbage(pieces) => {
-                self.say(&pieces).await?;
-                self.chunk(b"data: {\"choices\": [oops\n\n").await?;
-            }
-            Reply::BadToolArguments(name) => {
-                self.event(&delta(&json!({"tool_calls": [{
-                    "index": 0, "id": format!("call_{}_0", self.number),
-                    "function": {"name": name, "arguments": "{\"a\": 1,,}"},
-                }]})))
-                .await?;
-                return self.finish("tool_calls").await;
-            }
-            Reply::HugeAnswer(bytes) => {
-                let piece = "x".repeat(1000);
-                for _ in 0..=bytes / piece.len() {
-                    self.say(std::slice::from_ref(&piece)).await?;
-                }
-            }
             Reply::SlowPieces(pieces, pause) => {
                 for piece in pieces {
                     tokio::time::sleep(pause).await;
@@ -411,9 +357,56 @@ impl Answer {
                 self.wait_at(&gate).await?;
                 self.say(&after).await?;
             }
-            Reply::Refuse | Reply::HangBeforeHead | Reply::Status(..) | Reply::Html200 => unreachable!(),
+            reply => return self.misbehave(reply).await,
         }
         self.finish("stop").await
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others were seen to before")]
+    async fn misbehave(&mut self, reply: Reply) -> io::Result<()> {
+        match reply {
+            Reply::Raw(bytes) => {
+                self.chunk(&bytes).await?;
+                self.last_chunk().await
+            }
+            Reply::RawThenHang(bytes) => {
+                self.chunk(&bytes).await?;
+                self.hang().await
+            }
+            Reply::HangBeforeFirstEvent => self.hang().await,
+            Reply::HangMidStream(pieces) => {
+                self.say(&pieces).await?;
+                self.hang().await
+            }
+            Reply::Drip(pieces) => {
+                self.say(&pieces).await?;
+                self.drip().await
+            }
+            Reply::CutStream(pieces) => self.say(&pieces).await,
+            Reply::NoFinishReason(pieces) => {
+                self.say(&pieces).await?;
+                self.done().await
+            }
+            Reply::Garbage(pieces) => {
+                self.say(&pieces).await?;
+                self.chunk(b"data: {\"choices\": [oops\n\n").await?;
+                self.finish("stop").await
+            }
+            Reply::BadToolArguments(name) => {
+                let id = format!("call_{}_0", self.number);
+                let function = json!({"name": name, "arguments": "{\"a\": 1,,}"});
+                self.call_delta(&json!({"index": 0, "id": id, "function": function})).await?;
+                self.finish("tool_calls").await
+            }
+            Reply::HugeAnswer(bytes) => {
+                let piece = "x".repeat(1000);
+                for _ in 0..=bytes / piece.len() {
+                    self.say(std::slice::from_ref(&piece)).await?;
+                }
+                self.finish("stop").await
+            }
+            other => unreachable!("{other:?} is no stream that misbehaves"),
+        }
     }
 
     async fn plain(
