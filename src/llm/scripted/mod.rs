@@ -1,6 +1,6 @@
 //! A model that needs no network: it follows rules and scripts, and really calls tools.
 //!
-//! `scripted/demo` follows the rules of [`demo`], so that the first run needs no key; `scripted/NAME` plays the
+//! `scripted/demo` follows the rules of `demo`, so that the first run needs no key; `scripted/NAME` plays the
 //! file `NAME.json`, see [`script`]. The same conversation always gets the same answer.
 
 mod arithmetic;
