@@ -5,7 +5,12 @@ use super::{resume, runs, session_runs};
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind as Kind};
 
 const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's session");
-const STATUS: Parameter = Parameter::new("status", Kind::Texts, "Only runs that stand here");
+const OF_SESSION: Parameter = Parameter::new("session_id", Kind::RequiredText, "The run's session");
+const STATUS: Parameter = Parameter::new(
+    "status",
+    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR"]),
+    "Only runs that stand here",
+);
 
 const START: [Parameter; 16] = [
     Parameter::new("message", Kind::RequiredText, "What is asked"),
@@ -59,12 +64,12 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
             .fails("429", "Too much is waiting in the session"),
         Endpoint::get(runs, runs::list)
             .named(&format!("get_{kind}_runs"), tag, "List the runs of a session")
-            .query(&[SESSION, STATUS])
+            .query(&[OF_SESSION, STATUS])
             .gives("200", "Oldest first", json)
             .fails("404", &unknown),
         Endpoint::get(run.clone(), runs::read)
             .named(&format!("get_{kind}_run"), tag, "Read a run")
-            .query(&[SESSION])
+            .query(&[OF_SESSION])
             .gives("200", "The run", json)
             .fails("404", "Run not found"),
         Endpoint::post(format!("{run}/cancel"), runs::cancel)

@@ -182,7 +182,7 @@ impl FromFields for Statuses {
             Status::Failed,
         ];
         let mut statuses = Vec::new();
-        for word in fields.texts("status") {
+        for word in fields.texts("status").into_iter().filter(|word| !word.is_empty()) {
             match ALL.into_iter().find(|status| run_body::status(*status).eq_ignore_ascii_case(&word)) {
                 Some(status) => statuses.push(status),
                 None => fields.violation(
