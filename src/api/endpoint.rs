@@ -226,12 +226,12 @@ impl Endpoint {
         self
     }
 
-    /// Answers with this content type, or with nothing.
+    /// Answers with one of these content types, or with nothing.
     #[must_use]
-    pub fn gives(mut self, status: &str, about: &str, kind: Option<&str>) -> Self {
+    pub fn gives(mut self, status: &str, about: &str, kinds: &[&str]) -> Self {
         let mut response = ResponseBuilder::new().description(about);
-        if let Some(kind) = kind {
-            response = response.content(kind, ContentBuilder::new().build());
+        for kind in kinds {
+            response = response.content(*kind, ContentBuilder::new().build());
         }
         self.operation = self.operation.response(status, response.build());
         self

@@ -6,13 +6,16 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod durability;
+mod agentos_events;
+mod agentos_hostile;
+mod agentos_resume;
+mod agentos_run_form;
+mod agentos_runs;
+mod agentos_sessions;
 mod capabilities;
 mod catalog;
 mod configuration;
-mod agentos_events;
-mod agentos_resume;
-mod agentos_run_form;
+mod durability;
 mod facts;
 mod harness;
 mod models;

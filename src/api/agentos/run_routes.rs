@@ -50,13 +50,14 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
     let unknown = format!("{} not found", tag.trim_end_matches('s'));
     let runs = format!("/{kind}s/{{{kind}_id}}/runs");
     let run = format!("{runs}/{{run_id}}");
-    let stream = Some("text/event-stream");
-    let json = Some("application/json");
+    let stream = &["text/event-stream"];
+    let either = &["text/event-stream", "application/json"];
+    let json = &["application/json"];
     [
         Endpoint::post(runs.clone(), runs::start)
             .named(&format!("create_{kind}_run"), tag, "Start a run")
             .form(&START)
-            .gives("200", "Its events, or its answer", stream)
+            .gives("200", "Its events, or its answer", either)
             .gives("202", "It was accepted, and goes on in the background", json)
             .fails("404", &unknown)
             .fails("409", "The session belongs to somebody else")
@@ -95,7 +96,7 @@ fn of_sessions() -> [Endpoint; 3] {
         DB_ID,
         TABLE,
     ];
-    let json = Some("application/json");
+    let json = &["application/json"];
     [
         Endpoint::get("/sessions/{session_id}/runs", session_runs::list)
             .named("get_session_runs", "Sessions", "List a session's runs")
