@@ -69,8 +69,12 @@ async fn an_answer_in_one_piece_is_the_run_whole() {
     for message in ["hello", "again"] {
         let metadata = json!({"m": null}).to_string();
         let fields = [
-            ("message", message), ("stream", "FALSE"), ("session_id", "s"), ("user_id", "u"),
-            ("metadata", metadata.as_str()), ("anything", "else"),
+            ("message", message),
+            ("stream", "FALSE"),
+            ("session_id", "s"),
+            ("user_id", "u"),
+            ("metadata", metadata.as_str()),
+            ("anything", "else"),
         ];
         let (status, body) = server.form(RUNS, &fields).await;
         assert_eq!(status, 200, "{body}");
@@ -151,13 +155,15 @@ async fn every_field_that_is_wrong_is_named() {
         let found = (&body["detail"][0]["loc"], &body["detail"][0]["type"]);
         assert_eq!((status, found), (422, (&json!(["body", field]), &json!(kind))), "{body}");
     }
-    let missing = json!([{"type": "missing", "loc": ["body", "message"], "msg": "Field required", "input": null}]);
+    let missing =
+        json!([{"type": "missing", "loc": ["body", "message"], "msg": "Field required", "input": null}]);
     assert_eq!(server.form(RUNS, &[("stream", "false")]).await, (422, json!({"detail": missing})));
     let number = json!({"message": 1});
-    let wrong =
-        json!([{"type": "string_type", "loc": ["body", "message"], "msg": "Input should be a valid string", "input": 1}]);
+    let wrong = json!([{"type": "string_type", "loc": ["body", "message"], "msg": "Input should be a valid string", "input": 1}]);
     assert_eq!(server.post(RUNS, &number).await, (422, json!({"detail": wrong})));
-    for (field, value) in [("images", "[{}]"), ("audio", "[1]"), ("videos", "[{\"filepath\":\"/etc/passwd\"}]")] {
+    for (field, value) in
+        [("images", "[{}]"), ("audio", "[1]"), ("videos", "[{\"filepath\":\"/etc/passwd\"}]")]
+    {
         let (status, body) = server.form(RUNS, &[("message", "Hi"), (field, value)]).await;
         assert!(status == 400 && body["detail"].as_str().unwrap().starts_with(field), "{status} {body}");
     }

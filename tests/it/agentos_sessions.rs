@@ -66,10 +66,7 @@ async fn each_kind_of_session_has_its_shape() {
     let owners = json!({"agent_id": "a", "team_id": "t", "workflow_id": "w"});
     let times = json!({"created_at": "<time>", "updated_at": "<time>"});
     let shapes = [
-        (
-            "agent",
-            json!({"agent_session_id": "<uuid>", "agent_id": "a", "metrics": {}, "chat_history": []}),
-        ),
+        ("agent", json!({"agent_session_id": "<uuid>", "agent_id": "a", "metrics": {}, "chat_history": []})),
         ("team", json!({"team_id": "t", "metrics": {}, "chat_history": []})),
         ("workflow", json!({"workflow_id": "w"})),
     ];
@@ -145,8 +142,7 @@ async fn what_is_not_there_is_named_in_agnos_words() {
         let patched = send(&server, Method::PATCH, path, Some(json!({"session_name": "N"}))).await;
         assert_eq!(patched, (404, detail(text)), "{path}");
         let (place, query) = path.split_once('?').unwrap_or((path, ""));
-        let renamed =
-            server.post(&format!("{place}/rename?{query}"), &json!({"session_name": "N"})).await;
+        let renamed = server.post(&format!("{place}/rename?{query}"), &json!({"session_name": "N"})).await;
         assert_eq!(renamed, (404, detail(text)), "{path}");
     }
     assert_eq!(server.get("/sessions/s?type=agent&user_id=u").await.1["session_name"], "");
@@ -172,7 +168,8 @@ async fn a_change_replaces_what_it_names_whole_and_says_what_is_unset() {
     assert_eq!(renamed.1["created_at"], before["created_at"]);
     assert!(renamed.1["updated_at"].as_str() > before["updated_at"].as_str());
 
-    let changes = json!({"session_state": {"b": {"d": 3}}, "summary": {"summary": "x"}, "metadata": {"m": 1}});
+    let changes =
+        json!({"session_state": {"b": {"d": 3}}, "summary": {"summary": "x"}, "metadata": {"m": 1}});
     let (status, changed) = send(&server, Method::PATCH, "/sessions/s", Some(changes)).await;
     expected["session_state"] = json!({"b": {"d": 3}});
     expected["session_summary"] = json!({"summary": "x"});
@@ -189,10 +186,11 @@ async fn a_new_name_must_be_there_and_be_text() {
     let server = server().await;
     made(&server, "agent", json!({"session_id": "s"})).await;
     let place = json!(["body", "session_name"]);
-    let cases = [(json!({}), "missing"), (json!({"session_name": null}), "missing"), (
-        json!({"session_name": 1}),
-        "string_type",
-    )];
+    let cases = [
+        (json!({}), "missing"),
+        (json!({"session_name": null}), "missing"),
+        (json!({"session_name": 1}), "string_type"),
+    ];
     for (body, kind) in cases {
         let (status, answer) = server.post("/sessions/s/rename", &body).await;
         assert_eq!((status, complaint(&answer)), (422, (place.clone(), json!(kind))), "{body}");
@@ -219,7 +217,10 @@ async fn deleting_is_silent_and_asks_whose_session_it_is() {
     let empty = send(&server, Method::DELETE, "/sessions", all(json!([]), json!([]))).await;
     assert_eq!((empty.0, complaint(&empty.1)), (422, (json!(["body", "session_ids"]), json!("too_short"))));
     let unknown = send(&server, Method::DELETE, "/sessions", all(json!(["b"]), json!(["x"]))).await;
-    assert_eq!((unknown.0, complaint(&unknown.1)), (422, (json!(["body", "session_types", 0]), json!("enum"))));
+    assert_eq!(
+        (unknown.0, complaint(&unknown.1)),
+        (422, (json!(["body", "session_types", 0]), json!("enum")))
+    );
     let both = || all(json!(["b", "c", "unknown"]), json!(["agent", "agent", "team"]));
     assert_eq!(send(&server, Method::DELETE, "/sessions?user_id=u", both()).await, gone);
     assert_eq!((server.get("/sessions/b").await.0, server.get("/sessions/c").await.0), (404, 200));
@@ -383,12 +384,8 @@ async fn run(server: &Server, agent: &str, fields: &[(&str, &str)]) -> Value {
 
 #[tokio::test]
 async fn what_was_said_is_in_the_detail_with_its_cost_and_gives_the_session_a_name() {
-    let model = ModelServer::start([
-        calls([("add", json!({"a": 2, "b": 3}))]),
-        says("Five."),
-        says("Six."),
-    ])
-    .await;
+    let model =
+        ModelServer::start([calls([("add", json!({"a": 2, "b": 3}))]), says("Five."), says("Six.")]).await;
     let adder = "---\nmodel: test/model\ncapabilities: [test_math]\n---\nYou add.\n";
     let server = Setup::default().model(&model.url()).agent("adder", adder).start().await;
     run(&server, "adder", &[("message", "2+3?"), ("session_id", "s"), ("user_id", "u")]).await;
@@ -412,8 +409,7 @@ async fn what_was_said_is_in_the_detail_with_its_cost_and_gives_the_session_a_na
 async fn a_rename_and_a_change_while_a_run_goes_are_kept_beside_what_it_wrote() {
     let gate = Gate::closed();
     let set = calls([("set_session_state", json!({"changes": {"from_tool": 1}}))]);
-    let model =
-        ModelServer::start([set, Reply::Gated(words("Half "), gate.clone(), words("done."))]).await;
+    let model = ModelServer::start([set, Reply::Gated(words("Half "), gate.clone(), words("done."))]).await;
     let server = Setup::default().model(&model.url()).agent("keeper", &keeper("")).start().await;
     made(&server, "agent", json!({"session_id": "s", "session_state": {"old": 1}})).await;
     let mut stream = server.stream("keeper", &[("message", "Go"), ("session_id", "s")]).await;
