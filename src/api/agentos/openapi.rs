@@ -31,13 +31,9 @@ pub fn document(server: &ServerInfo) -> OpenApi {
 
 /// What is unset is left out, so that an answer may fit several kinds: one of them is enough.
 fn any_of(schema: RefOr<Schema>) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::OneOf(kinds)) => {
-            let any = kinds.items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
-            RefOr::T(any.description(kinds.description).into())
-        }
-        other => other,
-    }
+    let RefOr::T(Schema::OneOf(kinds)) = schema else { return schema };
+    let any = kinds.items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+    RefOr::T(any.description(kinds.description).into())
 }
 
 #[cfg(test)]
