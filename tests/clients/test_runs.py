@@ -109,14 +109,20 @@ async def test_a_run_that_is_not_in_the_session_is_404(agentos):
     assert caught.value.response.status_code == 404
 
 
-async def test_the_state_of_a_call_is_merged_over_the_stored_state_and_the_agents_defaults(agentos):
+async def test_the_state_of_a_call_is_merged_into_the_stored_state(agentos):
     session_id = str(uuid.uuid4())
-    await agentos.create_session(session_id=session_id, agent_id="echo", session_state={"a": {"x": 1}, "kept": True})
-    run = await agentos.run_agent("echo", "/say hello", session_id=session_id, session_state={"a": {"y": 2}})
-    wanted = {"mood": "calm", "a": {"x": 1, "y": 2}, "kept": True}
+    await agentos.create_session(session_id=session_id, agent_id="errands", session_state={"a": {"x": 1}, "kept": 1})
+    run = await agentos.run_agent("errands", "/say hello", session_id=session_id, session_state={"a": {"y": 2}})
+    wanted = {"a": {"x": 1, "y": 2}, "kept": 1}
 
     assert run.session_state == wanted
     assert (await agentos.get_session(session_id)).session_state == wanted
+
+
+async def test_a_new_session_starts_with_the_agents_default_state(agentos):
+    run = await agentos.run_agent("echo", "/say hello", session_state={"k": 1})
+
+    assert run.session_state == {"mood": "calm", "k": 1}
 
 
 async def test_the_metadata_of_a_call_stays_with_the_run(agentos):

@@ -97,6 +97,13 @@ async def test_without_stream_events_only_pieces_and_the_end_are_sent(agentos):
     assert text(events) != ""
 
 
+async def test_a_stream_of_a_background_run_is_the_same_stream(agentos):
+    events = await watch(agentos, "echo", "/say Hello there", background=True)
+
+    assert (order(events)[0], order(events)[-1]) == ("RunStartedEvent", "RunCompletedEvent")
+    assert text(events) == events[-1].content == "Hello there"
+
+
 async def test_a_failing_model_ends_the_stream_with_an_error_event(agentos):
     events = await watch(agentos, "echo", "/fail out of order")
 
