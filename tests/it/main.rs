@@ -8,3 +8,5 @@
 
 mod clients;
 mod harness;
+mod stores;
+mod models;

@@ -1,1 +1,3 @@
 //! What the tests stand on.
+
+pub(crate) mod model_server;

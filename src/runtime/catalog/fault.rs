@@ -1,0 +1,133 @@
+//! What is wrong with a file a user wrote, and where.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A stretch of one line. Lines and columns count from 1, columns and widths in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    /// Which line.
+    pub line: usize,
+    /// Where it begins.
+    pub column: usize,
+    /// How far it goes; it is shown up to the end of the line at most.
+    pub width: usize,
+}
+
+impl At {
+    /// The very beginning, for faults of a whole file.
+    pub const START: Self = Self { line: 1, column: 1, width: 1 };
+
+    /// The beginning of a line.
+    pub fn line(line: usize) -> Self {
+        Self { line, ..Self::START }
+    }
+}
+
+/// Something wrong in a file, as in `agents/x.md:4:3: unknown key`, with the line below it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// The file, named as the user named it.
+    pub file: PathBuf,
+    /// From 1, in the whole file.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong, and what would be right.
+    pub message: String,
+    /// The line with a caret under the place, where that helps and gives no secret away.
+    pub snippet: Option<String>,
+}
+
+impl Fault {
+    /// A fault of a file, or folder, whose text is not known.
+    pub fn of(file: &Path, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 1, column: 1, message: message.into(), snippet: None }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)?;
+        match &self.snippet {
+            Some(snippet) => write!(f, "\n{snippet}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The text of a file, to point into.
+#[derive(Debug)]
+pub struct Source {
+    /// The file, named as the user named it.
+    pub file: PathBuf,
+    /// All of it.
+    pub text: String,
+}
+
+impl Source {
+    /// Something wrong at a place of this file.
+    pub fn fault(&self, at: At, message: impl Into<String>) -> Fault {
+        let message = message.into();
+        Fault {
+            file: self.file.clone(),
+            line: at.line,
+            column: at.column,
+            message,
+            snippet: self.snippet(at),
+        }
+    }
+
+    /// The place of a range of bytes.
+    pub fn at_bytes(&self, range: Range<usize>) -> At {
+        let before = self.text.get(..range.start).unwrap_or(&self.text);
+        let start_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(start_of_line..).unwrap_or_default().chars().count() + 1;
+        let width = self.text.get(range).unwrap_or_default().chars().count();
+        At { line: before.matches('\n').count() + 1, column, width }
+    }
+
+    fn snippet(&self, at: At) -> Option<String> {
+        let line = self.text.lines().nth(at.line.checked_sub(1)?)?;
+        if line.trim().is_empty() || may_hold_a_secret(line) || line.len() > LONGEST_SNIPPET {
+            return None;
+        }
+        let number = at.line.to_string();
+        let (margin, before) = (" ".repeat(number.len()), " ".repeat(at.column.saturating_sub(1)));
+        let rest = (line.chars().count() + 1).saturating_sub(at.column);
+        let carets = "^".repeat(at.width.clamp(1, rest.max(1)));
+        Some(format!("  {number} | {}\n  {margin} | {before}{carets}", line.replace('\t', " ")))
+    }
+}
+
+/// A longer line is no help under a message; in bytes.
+const LONGEST_SNIPPET: usize = 160;
+
+/// Such lines are not repeated: faults go to terminals and logs.
+fn may_hold_a_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["token", "secret", "password", "authorization", "key"].iter().any(|word| line.contains(word))
+}
+
+/// Says what serde says in the words of people who write files: keys and values, not fields and variants.
+pub fn plain_words(message: &str) -> String {
+    message
+        .replace("unknown field", "unknown key")
+        .replace("missing field", "missing key")
+        .replace("duplicate field", "duplicate key")
+        .replace("unknown variant", "unknown value")
+        .replace(", expected", "; expected")
+}
+
+/// The keys as a list for people: `a`, `b` and `c`.
+pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        None => "none".into(),
+        Some((last, [])) => last.clone(),
+        Some((last, first)) => format!("{} and {last}", first.join(", ")),
+    }
+}
