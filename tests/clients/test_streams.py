@@ -83,6 +83,14 @@ async def test_a_streamed_run_ends_with_its_metrics_and_state_and_is_stored(agen
     assert (stored.content, stored.status) == ("kept", "COMPLETED")
 
 
+async def test_line_separators_of_unicode_do_not_cut_an_event_in_two(agentos):
+    # The client splits the stream at these as well; only escaped they reach it.
+    words = "one\u2028two\u2029three\u0085four"
+    events = await watch(agentos, "echo", f"/say {words}")
+
+    assert text(events) == events[-1].content == words
+
+
 async def test_a_slow_answer_comes_in_many_pieces(agentos):
     events = await watch(agentos, "echo", "/slow 5")
 
