@@ -27,7 +27,9 @@ const MIN_SECRET: usize = 4;
 
 /// Where variables in header values are looked up.
 #[derive(Clone)]
-pub struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Environment(Arc<LookUp>);
+
+type LookUp = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Environment {
     /// The process's own.
@@ -135,7 +137,11 @@ impl Tool for Connected {
 }
 
 fn result(response: &Response, secrets: &[String]) -> ToolResult {
-    let body = redacted(String::from_utf8_lossy(&response.body).into_owned(), secrets);
+    let mut body = redacted(String::from_utf8_lossy(&response.body).into_owned(), secrets);
+    if response.cut {
+        // The cut may have gone through a secret.
+        body.truncate(body.len() - secrets.iter().map(|secret| begun(&body, secret)).max().unwrap_or(0));
+    }
     let cut = if response.cut { "\n[cut: the answer is longer]" } else { "" };
     match response.status {
         status @ 400.. => ToolResult::failed(format!("HTTP {status}\n{body}{cut}")),
@@ -146,6 +152,12 @@ fn result(response: &Response, secrets: &[String]) -> ToolResult {
 
 fn redacted(text: String, secrets: &[String]) -> String {
     secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+}
+
+/// How many bytes at the end of a text are the beginning of a secret.
+fn begun(text: &str, secret: &str) -> usize {
+    let starts = secret.char_indices().map(|(at, _)| at).rev();
+    starts.filter_map(|at| secret.get(..at)).find(|start| text.ends_with(start)).map_or(0, str::len)
 }
 
 /// A piece of a template.

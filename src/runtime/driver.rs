@@ -20,12 +20,15 @@ use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Stage};
 use super::settle;
 use crate::capability::Invocation;
-use crate::capability::registry::Toolbox;
+use crate::capability::toolbox::{Toolbox, ToolEntry};
+use crate::domain::Object;
 use crate::domain::fact::{Fact, Failure, Piece, Seq};
 use crate::domain::id::{CallId, ModelName};
-use crate::domain::message::ModelCall;
+use crate::domain::message::{Message, ModelCall};
 use crate::domain::run::Status;
-use crate::domain::tool::{Effect, ToolResult, Verdict};
+use crate::domain::spec::Spec;
+use crate::domain::state::merge;
+use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
 use crate::llm::{Answer, Chunk};
 use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
 
@@ -46,7 +49,7 @@ pub(super) struct Driver {
     /// The run's first entry, once it has one.
     first: Option<Seq>,
     /// Earlier runs' messages, read when the run's turn comes.
-    history: Vec<crate::domain::message::Message>,
+    history: Vec<Message>,
 }
 
 /// Why a run is no longer driven, without having come to rest.
@@ -129,9 +132,9 @@ impl Driver {
 
     fn limits_seconds(&self) -> u64 {
         match self.machine.view().spec.as_ref() {
-            crate::domain::spec::Spec::Agent(agent) => agent.limits.seconds,
-            crate::domain::spec::Spec::Team(team) => team.leader.limits.seconds,
-            crate::domain::spec::Spec::Workflow(_) => u64::from(u32::MAX),
+            Spec::Agent(agent) => agent.limits.seconds,
+            Spec::Team(team) => team.leader.limits.seconds,
+            Spec::Workflow(_) => u64::from(u32::MAX),
         }
     }
 
@@ -349,16 +352,14 @@ impl Inner {
         let call = &order.call;
         let result = match toolbox.get(&call.name) {
             Some(tool) if order.in_doubt && tool.spec().effect == Effect::Once => in_doubt(&call.name),
-            found => match toolbox.check(call) {
+            Some(tool) => match arguments(toolbox, order) {
+                Ok(arguments) => self.call_tool(host, tool, call, &arguments).await,
                 Err(why) => ToolResult::new(Verdict::Refused, why),
-                Ok(mut arguments) => {
-                    crate::domain::state::merge(&mut arguments, &order.values);
-                    match found {
-                        Some(tool) => self.call_tool(host, tool, call, &arguments).await,
-                        None => ToolResult::new(Verdict::Refused, "there is no such tool"),
-                    }
-                }
             },
+            None => {
+                let why = toolbox.check(call).err().unwrap_or_default();
+                ToolResult::new(Verdict::Refused, why)
+            }
         };
         (call.id.clone(), result)
     }
@@ -366,14 +367,14 @@ impl Inner {
     async fn call_tool(
         &self,
         host: &RunHost,
-        tool: &Arc<dyn crate::capability::Tool>,
-        call: &crate::domain::tool::ToolCall,
-        arguments: &crate::domain::Object,
+        tool: &ToolEntry,
+        call: &ToolCall,
+        arguments: &Object,
     ) -> ToolResult {
         let key = format!("{}/{}", host.run(), call.id);
         let own = host.for_call();
         let limit = tool.spec().timeout;
-        let work = tool.call(Invocation { arguments, key: &key, host: &own });
+        let work = tool.tool.call(Invocation { arguments, key: &key, host: &own });
         let mut result = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => ToolResult::failed("the tool failed in a way it should not"),
@@ -382,6 +383,16 @@ impl Inner {
         result.state = own.into_changes();
         result
     }
+}
+
+/// What a tool is called with: the model's arguments, a person's laid over them, checked.
+fn arguments(toolbox: &Toolbox, order: &ToolOrder) -> Result<Object, String> {
+    let mut arguments = toolbox.check(&order.call)?;
+    if !order.approved {
+        return Ok(arguments);
+    }
+    merge(&mut arguments, &order.values);
+    toolbox.check_whole(&order.call.name, arguments)
 }
 
 fn in_doubt(tool: &str) -> ToolResult {

@@ -26,7 +26,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::capability::registry::{Registry, Toolbox};
+use crate::capability::registry::Registry;
+use crate::capability::toolbox::Toolbox;
 use crate::clock::Clock;
 use crate::domain::id::ComponentId;
 use crate::domain::spec::{AgentSpec, Spec};

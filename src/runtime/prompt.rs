@@ -1,9 +1,10 @@
 //! What a model is told first: instructions rendered over what is known, and what capabilities add.
 
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::json;
 
-use crate::capability::registry::Toolbox;
+use crate::capability::toolbox::Toolbox;
 use crate::domain::Object;
 use crate::domain::message::{Input, Message};
 use crate::domain::spec::AgentSpec;
@@ -42,8 +43,8 @@ fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> 
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     let values = context! {
-        session_state => minijinja::Value::from_serialize(state),
-        dependencies => minijinja::Value::from_serialize(view.options.dependencies.clone().unwrap_or_default()),
+        session_state => Serde(state),
+        dependencies => Serde(view.options.dependencies.clone().unwrap_or_default()),
         user => view.user.as_ref().map(ToString::to_string),
         now => now.to_string(),
     };

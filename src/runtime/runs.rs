@@ -13,7 +13,7 @@ use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
 use crate::domain::document::{self, Query};
-use crate::domain::fact::{Answer, Entry, Fact, Outcome, RunStart, Seq};
+use crate::domain::fact::{Answer, Entry, Fact, RunStart, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::{OnSecondMessage, Spec};

@@ -9,7 +9,7 @@ use super::journal::{Dated, Room};
 use super::prompt;
 use super::records;
 use super::sessions::first_input;
-use crate::capability::registry::Toolbox;
+use crate::capability::toolbox::Toolbox;
 use crate::domain::Object;
 use crate::domain::document::Tags;
 use crate::domain::fact::{Fact, Failure, Outcome, RunStart, Seq};

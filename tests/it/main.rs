@@ -7,6 +7,8 @@
 )]
 
 mod clients;
+mod durability;
+mod capabilities;
 mod harness;
-mod stores;
 mod models;
+mod stores;

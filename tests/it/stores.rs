@@ -1,11 +1,9 @@
 //! What every store promises, tried on each engine.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proptest::prelude::*;
 use runhold::domain::document::{Key, Page, Place, Query, Record, RecordKind, Tag, Tags};
 use runhold::domain::fact::{Entry, Fact, Piece, Seq};
 use runhold::domain::id::RunId;
@@ -17,6 +15,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const NOTE: RecordKind = RecordKind("note");
+
+mod killed;
+mod model;
 
 /// A data folder and the engine in it.
 struct Folder {
@@ -292,7 +293,7 @@ async fn one_of_many_appends_after_the_same_head_wins(folder: Folder) {
     let store = folder.open().await;
     let log = log("s");
     store.commit(append(&log, 0, [fact(1)])).await.unwrap();
-    let entries = |n: u64| if n % 2 == 0 { fact(2) } else { said(2, &["a"]) };
+    let entries = |n: u64| if n.is_multiple_of(2) { fact(2) } else { said(2, &["a"]) };
     let appends = (0..20).map(|n| store.commit(append(&log, 1, [entries(n)])));
     let won = futures::future::join_all(appends).await.into_iter().filter(Result::is_ok).count();
     assert_eq!((won, store.head(&log).await.unwrap()), (1, 2));

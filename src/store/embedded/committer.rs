@@ -83,25 +83,28 @@ impl Committer {
         let answers: Vec<_> = units.into_iter().map(|unit| group.take(unit)).collect();
         let Group { changes, plans, .. } = group;
         let done = if changes.is_empty() { Ok(()) } else { self.kv().apply(changes) };
-        if let Err(error) = &done {
-            self.break_down(error);
-        }
         let settled = done.clone().and_then(|()| {
             let outcomes = plans.iter().filter_map(|(log, plan)| Some((log, plan.outcome?)));
             self.logs.publish(outcomes)
         });
-        for (sender, result) in answers {
-            answer(sender, result.and(done.clone()));
-        }
-        let forgotten = plans.iter().filter(|(_, plan)| plan.outcome == Some(Outcome::Forgotten));
-        // Without it the mark that taking away was begun stays, and opening finishes the job.
-        let settled = settled.and_then(|()| {
-            forgotten.map(|(log, _)| log).try_for_each(|log| finish_forgetting(self.kv(), log))
-        });
         if let Err(error) = &settled {
             self.break_down(error);
         }
-        self.logs.end(plans.keys());
+        let (forgotten, kept): (Vec<_>, Vec<_>) =
+            plans.iter().partition(|(_, plan)| plan.outcome == Some(Outcome::Forgotten));
+        // Before the answers: whoever gets one may send pieces at once, and they need not come by here.
+        self.logs.end(kept.into_iter().map(|(log, _)| log));
+        for (sender, result) in answers {
+            answer(sender, result.and(done.clone()));
+        }
+        // Where it fails, the mark that it was begun stays, and opening finishes the job.
+        let finish = || forgotten.iter().try_for_each(|(log, _)| finish_forgetting(self.kv(), log));
+        if settled.is_ok()
+            && let Err(error) = finish()
+        {
+            self.break_down(&error);
+        }
+        self.logs.end(forgotten.into_iter().map(|(log, _)| log));
     }
 
     fn break_down(&self, error: &StoreError) {

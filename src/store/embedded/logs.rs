@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entries::{self, said_bytes};
 use super::kv::io_error;
-use super::tail::{self, Segment, Tail};
+use super::tail::{self, Frame, Segment, Tail};
 use crate::domain::fact::{Entry, Seq};
 use crate::store::{Append, Log, StoreError};
 
@@ -67,7 +67,7 @@ impl Logs {
     /// Takes over what an earlier process left waiting; `head_of` says where a log's durable entries end.
     pub(super) fn recover(
         &self,
-        frames: Vec<(Log, Vec<Entry>)>,
+        frames: Vec<Frame>,
         mut head_of: impl FnMut(&Log) -> Result<Seq, StoreError>,
     ) -> Result<(), StoreError> {
         let mut inner = self.lock();

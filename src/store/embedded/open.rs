@@ -12,7 +12,7 @@ use super::logs::Logs;
 use super::memory::Memory;
 use super::redb::Redb;
 use super::sled::Sled;
-use super::tail::Tail;
+use super::tail::{Frame, Tail};
 use super::{EmbeddedStore, Engine, keys};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
 
@@ -45,15 +45,19 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, O
     let lock = FolderLock::take(folder)?;
     let kv = open_engine(config, folder)?;
     check_format(&*kv, folder)?;
-    let (tail, mut frames) = Tail::open(&folder.join("tail")).map_err(io)?;
-    let begun = begun_forgetting(&*kv).map_err(failed)?;
-    frames.retain(|(log, _)| !begun.contains(log));
+    let (tail, frames) = Tail::open(&folder.join("tail")).map_err(io)?;
     let logs = Logs::new(Some(tail));
-    logs.recover(frames, |log| stored_head(&*kv, log)).map_err(failed)?;
-    for log in &begun {
-        finish_forgetting(&*kv, log).map_err(failed)?;
-    }
+    recover(&*kv, &logs, frames).map_err(failed)?;
     Ok(Arc::new(EmbeddedStore::start(Engine { kv, _lock: Some(lock) }, logs).map_err(io)?))
+}
+
+/// Finishes what the last process had begun: takes over its pieces, and takes away what was being forgotten.
+/// In this order, for the mark of a forgotten log also says that its pieces are void.
+pub(super) fn recover(kv: &dyn Kv, logs: &Logs, mut frames: Vec<Frame>) -> Result<(), StoreError> {
+    let begun = begun_forgetting(kv)?;
+    frames.retain(|(log, _)| !begun.contains(log));
+    logs.recover(frames, |log| stored_head(kv, log))?;
+    begun.iter().try_for_each(|log| finish_forgetting(kv, log))
 }
 
 fn open_engine(config: StoreConfig, folder: &Path) -> Result<Box<dyn Kv>, OpenError> {
@@ -80,7 +84,7 @@ fn refuse_other(folder: &Path, other: &str, known: &str) -> Result<(), OpenError
 }
 
 /// Reads the format, or writes ours into an empty folder.
-fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> {
+pub(super) fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> {
     let failed = |error| open_error(folder, error);
     match kv.get(keys::FORMAT).map_err(failed)? {
         Some(found) if found == FORMAT.as_bytes() => Ok(()),

@@ -78,6 +78,7 @@ impl Kv for Redb {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's list of errors is long and not closed")]
 fn store_error(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {

@@ -26,8 +26,11 @@ const HEADER_BYTES: usize = 8;
 pub(super) type Segment = u64;
 
 /// What a frame says: pieces of a log, or, without any, that the log was taken away.
+pub(super) type Frame = (Log, Vec<Entry>);
+
+/// A frame as JSON.
 #[derive(Serialize, Deserialize)]
-struct Frame<'a> {
+struct Written<'a> {
     owner: Cow<'a, Owner>,
     session: Cow<'a, SessionId>,
     entries: Cow<'a, [Entry]>,
@@ -35,7 +38,7 @@ struct Frame<'a> {
 
 /// The bytes of a frame.
 pub(super) fn frame(log: &Log, entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
-    let frame = Frame {
+    let frame = Written {
         owner: Cow::Borrowed(&log.owner),
         session: Cow::Borrowed(&log.session),
         entries: Cow::Borrowed(entries),
@@ -69,7 +72,7 @@ struct Current {
 impl Tail {
     /// Reads what an earlier process left, in the order it was written: pieces of a log, or none where the log
     /// was taken away. The files stay until [`Tail::remove_before`].
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<(Log, Vec<Entry>)>)> {
+    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Frame>)> {
         fs::create_dir_all(folder)?;
         let mut frames = Vec::new();
         let mut next = 1;
@@ -205,7 +208,7 @@ fn segments(folder: &Path) -> io::Result<Vec<Segment>> {
 }
 
 /// Reads frames up to the first that is not whole; says how many bytes they took.
-fn read_frames(mut bytes: &[u8], frames: &mut Vec<(Log, Vec<Entry>)>) -> usize {
+fn read_frames(mut bytes: &[u8], frames: &mut Vec<Frame>) -> usize {
     let all = bytes.len();
     while let Some((frame, rest)) = read_frame(bytes) {
         let log = Log { owner: frame.owner.into_owned(), session: frame.session.into_owned() };
@@ -215,7 +218,7 @@ fn read_frames(mut bytes: &[u8], frames: &mut Vec<(Log, Vec<Entry>)>) -> usize {
     all - bytes.len()
 }
 
-fn read_frame(bytes: &[u8]) -> Option<(Frame<'static>, &[u8])> {
+fn read_frame(bytes: &[u8]) -> Option<(Written<'static>, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
     let (json, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
