@@ -19,7 +19,8 @@ use crate::config::{Config, ProviderConfig, ProviderKind};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
-use crate::llm::{Model, Models, Secret};
+use crate::llm::secret::Secret;
+use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::{Parts, Runtime};
 use crate::store::{self, StoreConfig};
@@ -183,7 +184,7 @@ fn model(provider: &ProviderConfig) -> Result<Arc<dyn Model>> {
         })?),
         ProviderKind::Scripted => Arc::new(Scripted::new(ScriptedConfig {
             scripts: provider.scripts.clone(),
-            delay: Duration::from_millis(provider.delay_ms.unwrap_or_default()),
+            pause: Duration::from_millis(provider.delay_ms.unwrap_or_default()),
         })?),
     })
 }

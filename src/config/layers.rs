@@ -16,8 +16,13 @@ use crate::runtime::catalog::fault::{At, Fault, Source, plain_words};
 /// Every key with its default.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
+/// Variables that stand for no key: the file's name, and what the server tells the programs it runs as tools,
+/// which may be this program again.
+const NO_KEYS: [&str; 5] =
+    ["RUNHOLD_CONFIG", "RUNHOLD_IDEMPOTENCY_KEY", "RUNHOLD_RUN", "RUNHOLD_SESSION", "RUNHOLD_USER"];
+
 /// Something wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigFault {
     /// In a file.
     File(Fault),
@@ -71,7 +76,7 @@ impl Layers {
             Err(fault) => faults.push(ConfigFault::File(fault)),
         }
         let mut variables = BTreeMap::new();
-        for (name, value) in env.iter().filter(|(name, _)| *name != "RUNHOLD_CONFIG") {
+        for (name, value) in env.iter().filter(|(name, _)| !NO_KEYS.contains(&name.as_str())) {
             let Some(rest) = name.strip_prefix("RUNHOLD_") else { continue };
             let path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
             match variable(name, &path, value) {

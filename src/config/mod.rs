@@ -1,7 +1,7 @@
 //! The parts' own configurations, read from file and environment.
 //!
 //! Three layers, the later ones on top: `config/default.toml`, which has every key; the user's file; variables.
-//! [`layers`] puts them together and knows where each value came from, [`complaints`] says what does not fit.
+//! `layers` puts them together and knows where each value came from, `complaints` says what does not fit.
 
 mod complaints;
 mod keys;
@@ -136,7 +136,9 @@ impl Config {
         if complaints.is_empty() {
             return Ok(config);
         }
-        Err(complaints.into_iter().map(|complaint| layers.blame(complaint)).collect())
+        let mut faults: Vec<_> = complaints.into_iter().map(|complaint| layers.blame(complaint)).collect();
+        faults.sort();
+        Err(faults)
     }
 
     /// What the catalog's files are read against.

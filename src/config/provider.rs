@@ -102,7 +102,7 @@ pub(super) fn complete(
             complaints.push(Complaint { key: format!("providers.{name}.{key}"), message });
         };
         for key in provider.misplaced() {
-            complain(key, format!("`{key}` does not belong to providers of this kind"));
+            complain(key, "does not belong to a provider of this kind".into());
         }
         if provider.kind == ProviderKind::Scripted {
             continue;
@@ -110,17 +110,27 @@ pub(super) fn complete(
         match &provider.base_url {
             Some(url) if url.starts_with("https://") || url.starts_with("http://") => {}
             Some(_) => complain("base_url", "must begin with `https://` or `http://`".into()),
-            None => complain("base_url", format!("the provider `{name}` needs a `base_url`")),
+            None => complain("base_url", "is missing".into()),
         }
         if provider.tries == Some(0) {
             complain("tries", "must be at least 1".into());
         }
         if let Some(key_name) = &provider.api_key_env {
             provider.api_key = variable(key_name).map(Secret);
-            if provider.api_key.is_none() {
+            if !is_variable(key_name) {
+                complain(
+                    "api_key_env",
+                    "must be the name of a variable, as in `LOCAL_KEY`; not the key".into(),
+                );
+            } else if provider.api_key.is_none() {
                 complain("api_key_env", format!("the variable `{key_name}` is not set"));
             }
         }
     }
     complaints
+}
+
+/// A key that was put where its variable's name belongs must not be repeated.
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }

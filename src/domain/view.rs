@@ -233,9 +233,7 @@ impl RunView {
         self.turns
             .iter()
             .enumerate()
-            .filter(move |(at, turn)| {
-                turn.answered.is_some() || (at + 1 == last && turn.failure.is_none())
-            })
+            .filter(move |(at, turn)| turn.answered.is_some() || (at + 1 == last && turn.failure.is_none()))
             .map(|(_, turn)| turn)
     }
 

@@ -9,6 +9,8 @@
 mod clients;
 mod durability;
 mod capabilities;
+mod catalog;
+mod configuration;
 mod harness;
 mod models;
 mod stores;

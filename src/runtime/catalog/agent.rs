@@ -95,7 +95,10 @@ impl Reader<'_> {
     fn output_schema(&mut self, schema: Option<Placed<Value>>) -> Option<Value> {
         let schema = schema?;
         if let Err(error) = jsonschema::validator_for(&schema) {
-            self.fault(schema.at(), format!("`output_schema` is no JSON Schema: {error}"));
+            self.fault(
+                schema.at(),
+                format!("`output_schema` is no JSON Schema: {}: {error}", error.instance_path()),
+            );
         }
         Some(schema.into_inner())
     }
@@ -142,10 +145,13 @@ impl Reader<'_> {
         team: &ComponentId,
         members: Option<Placed<Vec<Placed<String>>>>,
     ) -> Vec<ComponentId> {
-        let Some(members) = members.filter(|members| !members.is_empty()) else {
+        let Some(members) = members else {
             self.fault(At::START, format!("the team `{team}` has no `members`"));
             return Vec::new();
         };
+        if members.is_empty() {
+            self.fault(members.at(), "a team needs at least one member");
+        }
         let mut ids = Vec::new();
         for member in members.into_inner() {
             let Some(id) = self.link(&member, Link::MEMBER) else { continue };

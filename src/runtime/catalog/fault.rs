@@ -109,20 +109,49 @@ const LONGEST_SNIPPET: usize = 160;
 /// Such lines are not repeated: faults go to terminals and logs.
 fn may_hold_a_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["token", "secret", "password", "authorization", "key"].iter().any(|word| line.contains(word))
+    let address_with_password = line.contains("://") && line.contains('@');
+    address_with_password
+        || ["token", "secret", "password", "authorization", "key"].iter().any(|word| line.contains(word))
 }
 
 /// Says what serde says in the words of people who write files: keys and values, not fields and variants.
 pub fn plain_words(message: &str) -> String {
-    message
-        .replace("unknown field", "unknown key")
-        .replace("missing field", "missing key")
-        .replace("duplicate field", "duplicate key")
-        .replace("unknown variant", "unknown value")
-        .replace(", expected", "; expected")
+    if let Some((key, known)) = message
+        .strip_prefix("unexpected keys in table: ")
+        .and_then(|rest| rest.split_once(", available keys: "))
+    {
+        return format!("unknown key `{key}`; expected {}", one_of(known.split(", ")));
+    }
+    SERDE_TO_PEOPLE.iter().fold(message.to_owned(), |said, (from, to)| said.replace(from, to))
 }
 
-/// The keys as a list for people: `a`, `b` and `c`.
+const SERDE_TO_PEOPLE: [(&str, &str); 14] = [
+    ("unknown field", "unknown key"),
+    ("missing field", "missing key"),
+    ("duplicate field", "duplicate key"),
+    ("unknown variant", "unknown value"),
+    (", expected", "; expected"),
+    ("invalid u16", "expected u16"),
+    ("invalid u32", "expected u32"),
+    ("invalid u64", "expected u64"),
+    ("expected u16", "expected a whole number from 0 to 65535"),
+    ("expected u32", "expected a whole number"),
+    ("expected u64", "expected a whole number"),
+    ("expected usize", "expected a whole number"),
+    ("expected string scalar", "expected text"),
+    ("a string", "text"),
+];
+
+/// What is allowed, as a list for people: one of `a`, `b`, `c`.
+pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [only] => only.clone(),
+        all => format!("one of {}", all.join(", ")),
+    }
+}
+
+/// What there is, as a list for people: `a`, `b` and `c`.
 pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {

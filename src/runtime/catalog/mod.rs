@@ -1,6 +1,6 @@
 //! `agents/` → checked specs, or every fault of every file with its place and reason.
 //!
-//! [`file`] is what users write, [`fault`] what is said when it is wrong. Reading a file and turning it into a
+//! [`mod@file`] is what users write, [`fault`] what is said when it is wrong. Reading a file and turning it into a
 //! `domain::spec` is one step, so that each check can point at the very line; what needs all files (targets,
 //! circles, names) is checked at the end.
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Reader;
-use super::fault::At;
+use super::fault::{At, one_of};
 use super::file::{ToolFile, ToolKind};
 use super::yaml::{Pairs, Placed};
 use crate::domain::spec::{DeclaredTool, ToolAction};
@@ -62,7 +62,10 @@ impl Reader<'_> {
         if parameters.get("type") != Some(&json!("object")) {
             self.fault(parameters.at(), "`parameters` must be a JSON Schema of `type: object`");
         } else if let Err(error) = jsonschema::validator_for(&parameters) {
-            self.fault(parameters.at(), format!("`parameters` is no JSON Schema: {error}"));
+            self.fault(
+                parameters.at(),
+                format!("`parameters` is no JSON Schema: {}: {error}", error.instance_path()),
+            );
         }
         parameters.into_inner()
     }
@@ -114,10 +117,7 @@ impl Reader<'_> {
     fn method(&mut self, method: Option<Placed<String>>) -> String {
         let Some(method) = method else { return "GET".into() };
         if !METHODS.contains(&method.as_str()) {
-            self.fault(
-                method.at(),
-                format!("unknown method `{}`; expected one of {}", *method, METHODS.join(", ")),
-            );
+            self.fault(method.at(), format!("unknown method `{}`; expected {}", *method, one_of(METHODS)));
         }
         method.into_inner()
     }

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter as _, Spanned, UserMessageFormatter};
 
-use super::fault::{At, Fault, Source, plain_words};
+use super::fault::{At, Fault, Source, one_of, plain_words};
 
 /// Reads the front matter of a file; `yaml` is the file's text up to the end of the front matter, so that
 /// places are those of the file.
@@ -28,12 +28,14 @@ pub(super) fn read<T: DeserializeOwned>(source: &Source, yaml: &str) -> Result<T
 fn words(error: &Error) -> String {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key `{field}`; expected one of {}", expected.join(", "))
+            format!("unknown key `{field}`; expected {}", one_of(expected.iter().copied()))
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
-            format!("unknown value `{variant}`; expected one of {}", expected.join(", "))
+            format!("unknown value `{variant}`; expected {}", one_of(expected.iter().copied()))
         }
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is there twice"),
+        Error::AliasError { error, .. } => words(error.without_snippet()),
+        Error::Budget { .. } => "too many values, or too deep, for front matter".into(),
         other => plain_words(&UserMessageFormatter.format_message(other)),
     }
 }

@@ -1,0 +1,30 @@
+//! The AgentOS surface: Agno's HTTP interface, so that its clients work unchanged.
+//!
+//! [`routes`] is its table of contents. Bodies (`…_body`) are what Agno's clients read, forms and queries what
+//! they send; the other files are the handlers.
+
+mod component;
+mod components;
+mod core;
+mod database;
+pub mod error;
+pub mod event;
+pub mod events;
+mod media_form;
+pub mod message_body;
+pub mod metrics_body;
+mod openapi;
+mod resume;
+mod routes;
+pub mod run_body;
+mod run_events;
+mod run_form;
+mod runs;
+mod session_body;
+mod session_query;
+mod session_runs;
+mod sessions;
+pub mod tool_body;
+
+pub use openapi::document;
+pub use routes::configure;
