@@ -26,6 +26,8 @@ pub const MAX_DEPTH: usize = 64;
 /// A body that takes longer to arrive is given up.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
+const LONE_SURROGATE: &str = "must not hold a surrogate that stands alone";
+
 /// A JSON object body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
@@ -133,9 +135,7 @@ fn parse(bytes: &[u8], optional: bool) -> Result<Option<Object>, Problem> {
     if text.trim().is_empty() {
         return if optional { Ok(None) } else { Err(whole("missing", "Field required", Value::Null)) };
     }
-    let value = serde_json::from_str(text).map_err(|error| {
-        whole("json_invalid", format!("JSON decode error: {error}"), Value::Object(Object::new()))
-    })?;
+    let value = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
     check(&value)?;
     match value {
         Value::Object(object) => Ok(Some(object)),
@@ -144,6 +144,48 @@ fn parse(bytes: &[u8], optional: bool) -> Result<Option<Object>, Problem> {
             Err(whole("dict_type", "Input should be a valid dictionary", other))
         }
     }
+}
+
+/// Not JSON. A surrogate that stands alone is the one fault whose field can be told: put a NUL in its place, and
+/// look where that is.
+fn malformed(text: &str, error: &serde_json::Error) -> Problem {
+    let mended = mark_lone_surrogates(text).and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(Err(mut problem)) = mended.map(|value: Value| check(&value)) {
+        problem.violations.iter_mut().for_each(|wrong| wrong.message = LONE_SURROGATE.into());
+        return Problem::invalid(problem.violations);
+    }
+    whole("json_invalid", format!("JSON decode error: {error}"), Value::Object(Object::new()))
+}
+
+/// The same text with a NUL for each surrogate that stands alone; `None` if there is none.
+fn mark_lone_surrogates(text: &str) -> Option<String> {
+    let mut marked = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut any = false;
+    while let Some(start) = rest.find('\\') {
+        let (before, escape) = rest.split_at(start);
+        marked.push_str(before);
+        let length = match (code_unit(escape), escape.get(6..).and_then(code_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                any = true;
+                marked.push_str("\\u0000");
+                rest = escape.get(6..)?;
+                continue;
+            }
+            _ => escape.chars().take(2).map(char::len_utf8).sum(),
+        };
+        let (escape, after) = escape.split_at_checked(length)?;
+        marked.push_str(escape);
+        rest = after;
+    }
+    marked.push_str(rest);
+    any.then_some(marked)
+}
+
+/// The number in an escape at the start of a text, as in `\u00e9`.
+fn code_unit(escape: &str) -> Option<u32> {
+    u32::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 fn whole(kind: &'static str, message: impl Into<String>, input: Value) -> Problem {
@@ -192,4 +234,67 @@ fn walk(value: &Value, place: &mut Vec<Value>, depth: usize) -> Result<(), Strin
 
 fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("must not hold the NUL character".into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::agentos;
+
+    fn refused(body: &str) -> Value {
+        agentos::error::body(&parse(body.as_bytes(), false).unwrap_err())["detail"][0].clone()
+    }
+
+    fn wrong_at(body: &str) -> (Value, String) {
+        let item = refused(body);
+        (item["loc"].clone(), item["msg"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn an_object_is_read_and_an_absent_one_may_be_allowed() {
+        assert_eq!(parse(br#"{"a":1}"#, false).unwrap(), json!({ "a": 1 }).as_object().cloned());
+        assert_eq!(parse(b" ", true).unwrap(), None);
+        assert_eq!(parse(b"null", true).unwrap(), None);
+        assert_eq!(
+            refused(""),
+            json!({ "type": "missing", "loc": ["body"], "msg": "Field required", "input": null })
+        );
+        assert_eq!(refused("[1]")["type"], "dict_type");
+        assert_eq!(refused("{")["type"], "json_invalid");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        assert_eq!(parse(b"{\"a\":\"\xff\"}", false).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn nul_is_refused_by_name_in_values_and_in_keys() {
+        let nul = "must not hold the NUL character".to_owned();
+        assert_eq!(wrong_at(r#"{"a":{"b":["x","\u0000"]}}"#), (json!(["body", "a", "b", 1]), nul.clone()));
+        assert_eq!(wrong_at(r#"{"a":{"\u0000":1}}"#), (json!(["body", "a", "\0"]), nul));
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_refused_by_name_and_a_pair_is_not() {
+        for lone in [r"\ud800", r"\udc00", r"\ud800x", r"\ud800\u0041", r"\\\ud800"] {
+            let body = format!(r#"{{"ok":"\ud83d\ude00","bad":"{lone}"}}"#);
+            assert_eq!(wrong_at(&body), (json!(["body", "bad"]), LONE_SURROGATE.to_owned()), "{lone}");
+        }
+        assert!(parse(br#"{"a":"\ud83d\ude00 \\ud800"}"#, false).is_ok());
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        assert!(parse(nested(MAX_DEPTH).as_bytes(), false).is_ok());
+        assert_eq!(
+            refused(&nested(MAX_DEPTH + 1))["msg"],
+            format!("must not be nested deeper than {MAX_DEPTH}")
+        );
+        assert_eq!(refused(&nested(10_000))["type"], "json_invalid");
+    }
 }

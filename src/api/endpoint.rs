@@ -24,7 +24,7 @@ pub struct Endpoint {
     /// As in `GET`.
     pub method: HttpMethod,
     /// With places for ids: `/sessions/{session_id}`.
-    pub path: &'static str,
+    pub path: String,
     /// Its description.
     pub operation: OperationBuilder,
     /// Schemas the description names.
@@ -68,72 +68,72 @@ impl Parameter {
     pub const fn new(name: &'static str, kind: ParameterKind, about: &'static str) -> Self {
         Self { name, kind, about }
     }
+}
 
+impl ParameterKind {
     fn schema(self) -> Value {
-        match self.kind {
-            ParameterKind::Text | ParameterKind::RequiredText => json!({ "type": "string" }),
-            ParameterKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-            ParameterKind::Number(least) => json!({ "type": "integer", "minimum": least }),
-            ParameterKind::Flag => json!({ "type": "boolean" }),
-            ParameterKind::Choice(words) => json!({ "type": "string", "enum": words }),
-            ParameterKind::Files => {
-                json!({ "type": "array", "items": { "type": "string", "format": "binary" } })
-            }
+        match self {
+            Self::Text | Self::RequiredText => json!({ "type": "string" }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Number(least) => json!({ "type": "integer", "minimum": least }),
+            Self::Flag => json!({ "type": "boolean" }),
+            Self::Choice(words) => json!({ "type": "string", "enum": words }),
+            Self::Files => json!({ "type": "array", "items": { "type": "string", "format": "binary" } }),
         }
     }
 
     fn is_required(self) -> bool {
-        matches!(self.kind, ParameterKind::RequiredText)
+        matches!(self, Self::RequiredText)
     }
 }
 
 impl Endpoint {
     /// `GET`.
-    pub fn get<F, A>(path: &'static str, handler: F) -> Self
+    pub fn get<F, A>(path: impl Into<String>, handler: F) -> Self
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        Self::new(HttpMethod::Get, path, web::get().to(handler))
+        Self::new(HttpMethod::Get, path.into(), web::get().to(handler))
     }
 
     /// `POST`.
-    pub fn post<F, A>(path: &'static str, handler: F) -> Self
+    pub fn post<F, A>(path: impl Into<String>, handler: F) -> Self
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        Self::new(HttpMethod::Post, path, web::post().to(handler))
+        Self::new(HttpMethod::Post, path.into(), web::post().to(handler))
     }
 
     /// `PATCH`.
-    pub fn patch<F, A>(path: &'static str, handler: F) -> Self
+    pub fn patch<F, A>(path: impl Into<String>, handler: F) -> Self
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        Self::new(HttpMethod::Patch, path, web::patch().to(handler))
+        Self::new(HttpMethod::Patch, path.into(), web::patch().to(handler))
     }
 
     /// `DELETE`.
-    pub fn delete<F, A>(path: &'static str, handler: F) -> Self
+    pub fn delete<F, A>(path: impl Into<String>, handler: F) -> Self
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        Self::new(HttpMethod::Delete, path, web::delete().to(handler))
+        Self::new(HttpMethod::Delete, path.into(), web::delete().to(handler))
     }
 
-    fn new(method: HttpMethod, path: &'static str, route: Route) -> Self {
+    fn new(method: HttpMethod, path: String, route: Route) -> Self {
         let places = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut operation = OperationBuilder::new();
         for place in places {
-            let parameter = Parameter::new(place, ParameterKind::RequiredText, "");
-            operation = operation.parameter(described(parameter, ParameterIn::Path));
+            operation =
+                operation.parameter(described(place, ParameterKind::RequiredText, "", ParameterIn::Path));
         }
         Self { method, path, operation, schemas: Vec::new(), route, open: false }
     }
@@ -156,7 +156,12 @@ impl Endpoint {
     #[must_use]
     pub fn query(mut self, parameters: &[Parameter]) -> Self {
         for parameter in parameters {
-            self.operation = self.operation.parameter(described(*parameter, ParameterIn::Query));
+            self.operation = self.operation.parameter(described(
+                parameter.name,
+                parameter.kind,
+                parameter.about,
+                ParameterIn::Query,
+            ));
         }
         self
     }
@@ -177,7 +182,7 @@ impl Endpoint {
         let properties: serde_json::Map<String, Value> = parameters
             .iter()
             .map(|parameter| {
-                let mut schema = parameter.schema();
+                let mut schema = parameter.kind.schema();
                 if let Some(fields) = schema.as_object_mut() {
                     fields.insert("description".into(), parameter.about.into());
                 }
@@ -186,7 +191,7 @@ impl Endpoint {
             .collect();
         let required: Vec<&str> = parameters
             .iter()
-            .filter(|parameter| parameter.is_required())
+            .filter(|parameter| parameter.kind.is_required())
             .map(|parameter| parameter.name)
             .collect();
         let schema = schema(json!({ "type": "object", "properties": properties, "required": required }));
@@ -232,18 +237,17 @@ impl Endpoint {
     /// May fail like this; `detail` is text, for 422 a list.
     #[must_use]
     pub fn fails(mut self, status: &str, about: &str) -> Self {
-        let content = ContentBuilder::new().schema(schema(json!({
-            "type": "object",
-            "properties": { "detail": {} },
-            "required": ["detail"],
-        })));
-        let response = ResponseBuilder::new().description(about).content("application/json", content.build());
+        let list = json!({ "type": "array", "items": { "type": "object" } });
+        let detail = json!({ "oneOf": [{ "type": "string" }, list] });
+        let whole = json!({ "type": "object", "properties": { "detail": detail }, "required": ["detail"] });
+        let content = ContentBuilder::new().schema(schema(whole)).build();
+        let response = ResponseBuilder::new().description(about).content("application/json", content);
         self.operation = self.operation.response(status, response.build());
         self
     }
 
     /// The description, complete.
-    pub fn describe(self) -> (HttpMethod, &'static str, Operation, Vec<(String, RefOr<Schema>)>) {
+    pub fn describe(self) -> (HttpMethod, String, Operation, Vec<(String, RefOr<Schema>)>) {
         let scopes: [&str; 0] = [];
         let (method, path, open) = (self.method.clone(), self.path, self.open);
         let schemas = self.schemas.clone();
@@ -267,15 +271,14 @@ impl Endpoint {
     }
 }
 
-fn described(parameter: Parameter, place: ParameterIn) -> Described {
-    let required = if parameter.is_required() { Required::True } else { Required::False };
-    let about = (!parameter.about.is_empty()).then_some(parameter.about);
+fn described(name: &str, kind: ParameterKind, about: &str, place: ParameterIn) -> Described {
+    let required = if kind.is_required() { Required::True } else { Required::False };
     ParameterBuilder::new()
-        .name(parameter.name)
+        .name(name)
         .parameter_in(place)
         .required(required)
-        .description(about)
-        .schema(schema(parameter.schema()))
+        .description((!about.is_empty()).then_some(about))
+        .schema(schema(kind.schema()))
         .build()
 }
 
@@ -286,14 +289,14 @@ fn schema(value: Value) -> Option<RefOr<Schema>> {
 
 /// Mounts endpoints: those of one path together, so that another method there is 405 and not 404.
 pub fn mount(endpoints: Vec<Endpoint>, routes: &mut ServiceConfig) {
-    let mut paths: BTreeMap<&'static str, Vec<Endpoint>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints {
-        paths.entry(endpoint.path).or_default().push(endpoint);
+        paths.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
     for (path, endpoints) in paths {
         let allowed: Vec<&str> = endpoints.iter().map(|endpoint| verb(&endpoint.method)).collect();
         let allowed = allowed.join(", ");
-        let mut resource = web::resource(path);
+        let mut resource = web::resource(path.as_str());
         for endpoint in endpoints {
             resource = resource.route(endpoint.route);
         }

@@ -259,3 +259,79 @@ fn spelled(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Wish {
+        text: Option<String>,
+        flag: Option<bool>,
+        number: Option<u64>,
+        choice: Option<char>,
+    }
+
+    impl FromFields for Wish {
+        fn from_fields(fields: &mut Fields) -> Self {
+            Self {
+                text: fields.text("text"),
+                flag: fields.flag("flag"),
+                number: fields.number("number", 1),
+                choice: fields.choice("choice", &[("a", 'a'), ("b", 'b'), ("c", 'c')]),
+            }
+        }
+    }
+
+    fn query(pairs: &[(&str, &str)]) -> Result<Wish, Problem> {
+        let pairs = pairs.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        Fields::of_pairs(Place::Query, pairs).read()
+    }
+
+    fn json(object: Value) -> Result<Wish, Problem> {
+        Fields::of_object(Place::Body, object.as_object().unwrap().clone()).read()
+    }
+
+    #[test]
+    fn forms_and_json_are_read_alike() {
+        let wish = Wish { text: Some("x".into()), flag: Some(true), number: Some(2), choice: Some('b') };
+        assert_eq!(query(&[("text", "x"), ("flag", "Yes"), ("number", "2"), ("choice", "b")]).unwrap(), wish);
+        assert_eq!(json(json!({ "text": "x", "flag": true, "number": 2, "choice": "b" })).unwrap(), wish);
+    }
+
+    #[test]
+    fn null_and_absent_are_the_same_and_unknown_names_are_passed_over() {
+        let none = Wish { text: None, flag: None, number: None, choice: None };
+        assert_eq!(json(json!({ "text": null, "flag": null, "number": null, "other": 1 })).unwrap(), none);
+        assert_eq!(query(&[]).unwrap(), none);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once() {
+        let problem = query(&[("flag", "maybe"), ("number", "0"), ("choice", "z")]).unwrap_err();
+        let found: Vec<_> =
+            problem.violations.iter().map(|wrong| (wrong.kind, wrong.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("bool_parsing", "Input should be a valid boolean, unable to interpret input"),
+                ("greater_than_equal", "Input should be greater than or equal to 1"),
+                ("enum", "Input should be 'a', 'b' or 'c'"),
+            ]
+        );
+        assert_eq!(problem.violations[0].place, [json!("query"), json!("flag")]);
+        assert_eq!(problem.violations[0].input, json!("maybe"));
+    }
+
+    #[test]
+    fn flags_have_many_spellings() {
+        let flag = |text| query(&[("flag", text)]).unwrap().flag;
+        for text in ["true", "1", "ON", "yes", "t", "Y"] {
+            assert_eq!(flag(text), Some(true), "{text}");
+        }
+        for text in ["False", "0", "off", "no", "f", "N"] {
+            assert_eq!(flag(text), Some(false), "{text}");
+        }
+    }
+}

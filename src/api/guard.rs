@@ -4,7 +4,9 @@ use std::panic::AssertUnwindSafe;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
@@ -30,16 +32,25 @@ pub(super) async fn finish(
     let id = request_id();
     match next.call(request).await {
         Ok(mut response) => {
-            response.headers_mut().insert(REQUEST_ID, id);
+            identify(response.headers_mut(), &id);
             Ok(in_json(response.map_into_boxed_body()))
         }
         Err(mut error) => {
             error.add_response_mapper(move |mut response| {
-                response.headers_mut().insert(REQUEST_ID, id.clone());
+                identify(response.headers_mut(), &id);
                 response
             });
             Err(error)
         }
+    }
+}
+
+/// Sets the id, readable by browsers where other headers are.
+fn identify(headers: &mut HeaderMap, id: &HeaderValue) {
+    headers.insert(REQUEST_ID, id.clone());
+    let exposed = headers.get(ACCESS_CONTROL_EXPOSE_HEADERS).and_then(|names| names.to_str().ok());
+    if let Some(Ok(more)) = exposed.map(|names| HeaderValue::from_str(&format!("{names}, {REQUEST_ID}"))) {
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, more);
     }
 }
 
@@ -180,7 +191,7 @@ pub(super) fn wrong_method(allowed: &str) -> HttpResponse {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
     let mut response = problem.error_response();
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
-        response.headers_mut().insert(actix_web::http::header::ALLOW, allowed);
+        response.headers_mut().insert(ALLOW, allowed);
     }
     response
 }
@@ -188,6 +199,11 @@ pub(super) fn wrong_method(allowed: &str) -> HttpResponse {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    use actix_web::App;
+    use actix_web::dev::Service;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{self, TestRequest};
+
     use super::*;
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
@@ -196,6 +212,45 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
         headers
+    }
+
+    /// The guards as they stand before a route, without the door.
+    async fn answered(path: &str) -> (u16, Option<String>, String) {
+        let cors = crate::api::cors(&["https://example.org".into(), "*".into()].into());
+        let guarded = App::new()
+            .route("/panic", web::get().to(|| async { empty().first().copied().unwrap().to_string() }))
+            .wrap(from_fn(sane))
+            .wrap(from_fn(catch))
+            .wrap(cors)
+            .wrap(from_fn(finish));
+        let service = test::init_service(guarded).await;
+        let request = TestRequest::get().uri(path).insert_header(("origin", "https://example.org"));
+        let response = match service.call(request.to_request()).await {
+            Ok(response) => response.map_into_boxed_body().into_parts().1,
+            Err(error) => error.error_response(),
+        };
+        assert!(response.headers().contains_key(REQUEST_ID));
+        let origin =
+            response.headers().get("access-control-allow-origin").map(|it| it.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        (status, origin, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn empty() -> Vec<u8> {
+        Vec::new()
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_answer_that_a_browser_may_read() {
+        let origin = Some("https://example.org".to_owned());
+        assert_eq!(answered("/panic").await, (500, origin, r#"{"detail":"internal error"}"#.into()));
+    }
+
+    #[actix_web::test]
+    async fn failures_of_the_framework_are_json_too() {
+        let origin = Some("https://example.org".to_owned());
+        assert_eq!(answered("/other").await, (404, origin, r#"{"detail":"Not Found"}"#.into()));
     }
 
     #[test]

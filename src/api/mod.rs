@@ -84,11 +84,15 @@ pub fn app(
     >,
 > {
     let cors = cors(&state.origins);
-    let docs = state.docs;
+    let docs = state.docs.then(|| state.server.clone());
     App::new()
         .app_data(state)
         .configure(more)
-        .configure(move |routes| if docs { docs::configure(routes) })
+        .configure(move |routes| {
+            if let Some(server) = docs {
+                docs::configure(routes, &server);
+            }
+        })
         .configure(agentos::configure)
         .default_service(web::to(nowhere))
         .wrap(NormalizePath::trim())

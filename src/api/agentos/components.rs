@@ -47,6 +47,7 @@ pub(super) struct Agent {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ModelResponse)]
 struct Model {
     name: String,
     model: String,

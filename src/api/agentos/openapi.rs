@@ -64,6 +64,34 @@ mod tests {
     }
 
     #[test]
+    fn every_json_failure_and_every_body_has_a_schema() {
+        let document = described();
+        let without: Vec<&str> = operations(&document)
+            .into_iter()
+            .filter(|operation| {
+                let bodies =
+                    operation["requestBody"]["content"].as_object().into_iter().flat_map(|all| all.values());
+                let answers = operation["responses"].as_object().unwrap().iter();
+                let failures = answers.filter(|(status, _)| status.starts_with('4') && *status != "401");
+                let failures = failures.map(|(_, answer)| &answer["content"]["application/json"]);
+                bodies.chain(failures).any(|content| content["schema"].is_null())
+            })
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        assert_eq!(without, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_run_is_started_with_a_form_of_either_kind() {
+        let document = described();
+        let body = &document["paths"]["/agents/{agent_id}/runs"]["post"]["requestBody"]["content"];
+        for kind in ["multipart/form-data", "application/x-www-form-urlencoded"] {
+            assert_eq!(body[kind]["schema"]["required"], serde_json::json!(["message"]));
+            assert_eq!(body[kind]["schema"]["properties"]["stream"]["type"], "boolean");
+        }
+    }
+
+    #[test]
     fn it_is_openapi_3_1_and_the_door_is_described() {
         let document = described();
         assert_eq!(document["openapi"], "3.1.0");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream;
+use futures::future::ready;
+use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 
 use crate::api::ApiState;
@@ -17,14 +17,13 @@ use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
 use crate::api::sse;
 use crate::domain::fact::Entry;
-use crate::domain::id::{Owner, RunId, SessionId};
-use crate::domain::run::{Run, Status};
+use crate::domain::id::{RunId, SessionId};
+use crate::domain::run::Status;
 use crate::domain::spec::ComponentKind;
-use crate::runtime::Runtime;
 
 use super::component::ComponentRun;
 use super::error::Error;
-use super::events::Projector;
+use super::events::{Event, Projector};
 use super::run_body;
 use super::run_events::RunEvents;
 use super::runs;
@@ -45,10 +44,10 @@ pub async fn resume(
     let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
     let Some(run) = run else { return Ok(unknown(&target.name)) };
     let entries = runtime.entries(owner, &run).await?;
-    match Standing::of(&run, &entries, last) {
-        Some(standing) => Ok(standing.taken_up(runtime, owner, &run)),
-        None => Ok(unknown(&target.name)),
-    }
+    let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
+    let place = (run.id, run.first);
+    let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
+    Ok(sse::response(standing.frames(events), Some(SILENCE)))
 }
 
 /// What a client may say about where it stands.
@@ -81,7 +80,8 @@ fn last_event_id(request: &HttpRequest) -> Option<u64> {
 }
 
 /// Where a run and a client of it stand.
-struct Standing {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
     run: RunId,
     status: Status,
     is_workflow: bool,
@@ -94,24 +94,47 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(run: &Run, entries: &[Entry], last: Option<u64>) -> Option<Self> {
-        let mut entries = entries.iter().filter(|entry| entry.run == run.id).peekable();
+    /// By the run's entries so far, and the number of the last event the client has. `None` without entries.
+    pub fn of(run: RunId, entries: &[Entry], last: Option<u64>) -> Option<Self> {
+        let mut entries = entries.iter().filter(|entry| entry.run == run).peekable();
         let mut projector = Projector::new(entries.peek()?)?;
         for entry in entries {
             projector.project(entry);
         }
         Some(Self {
-            run: run.id,
+            run,
             status: projector.view().status,
-            is_workflow: run.kind == ComponentKind::Workflow,
+            is_workflow: projector.view().spec.kind() == ComponentKind::Workflow,
             count: projector.count(),
             has: last.map_or(0, |last| last.saturating_add(1)).min(projector.count()),
             asked: last,
         })
     }
 
+    /// How many events may hold pauses that are over. Of a run that waits, the pause it waits in ends the stream.
+    pub fn settled(&self) -> u64 {
+        if self.is_going() { self.count } else { self.count.saturating_sub(1) }
+    }
+
+    /// Control frames, what was missed, and what is still to come; `events` are the run's from its first.
+    pub fn frames(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Bytes> {
+        let (going, missed, has, count) = (self.is_going(), self.missed(), self.has, self.count);
+        let subscribed = (going && !self.is_workflow).then(|| self.subscribed());
+        let head = match (going, missed) {
+            (false, _) => Some(self.replay()),
+            (true, 0) => subscribed.clone(),
+            (true, _) => Some(self.catch_up()),
+        };
+        let between = subscribed.filter(|_| missed > 0);
+        let rest = events.filter(move |event| ready(event.index >= has)).flat_map(move |event| {
+            let note = between.clone().filter(|_| event.index + 1 == count);
+            stream::iter([Some(event.frame()), note].into_iter().flatten())
+        });
+        stream::iter(head).chain(rest)
+    }
+
     fn missed(&self) -> u64 {
-        self.count.saturating_sub(self.has)
+        self.count - self.has
     }
 
     fn is_going(&self) -> bool {
@@ -119,30 +142,6 @@ impl Standing {
             Status::Pending | Status::Running => true,
             Status::Paused | Status::Completed | Status::Cancelled | Status::Failed => false,
         }
-    }
-
-    /// Control frames, what was missed, and what is still to come.
-    fn taken_up(self, runtime: &Runtime, owner: &Owner, run: &Run) -> HttpResponse {
-        if !self.is_going() && self.missed() == 0 {
-            return sse::response(stream::iter([self.replay()]), None);
-        }
-        // Of a run that waits, the pause it waits in ends the stream; earlier ones are history.
-        let settled = if self.is_going() { self.count } else { self.count.saturating_sub(1) };
-        let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), settled);
-        let (has, count) = (self.has, self.count);
-        let subscribed = (self.is_going() && !self.is_workflow).then(|| self.subscribed());
-        let head = match (self.is_going(), self.missed()) {
-            (false, _) => Some(self.replay()),
-            (true, 0) => subscribed.clone(),
-            (true, _) => Some(self.catch_up()),
-        };
-        let between = subscribed.filter(|_| self.missed() > 0);
-        let rest =
-            events.filter(move |event| futures::future::ready(event.index >= has)).flat_map(move |event| {
-                let note = between.clone().filter(|_| event.index + 1 == count);
-                stream::iter([Some(event.frame()), note].into_iter().flatten())
-            });
-        sse::response(stream::iter(head).chain(rest), Some(SILENCE))
     }
 
     fn catch_up(&self) -> Bytes {

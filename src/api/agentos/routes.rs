@@ -4,7 +4,7 @@ use actix_web::web::ServiceConfig;
 
 use super::database::{DB_ID, TABLE};
 use super::session_query::{Changes, Naming, NewSessionBody, Selection};
-use super::{components, core, session_body, sessions};
+use super::{components, core, run_routes, session_body, sessions};
 use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind};
 
 const KIND: Parameter =
@@ -20,6 +20,7 @@ pub fn configure(routes: &mut ServiceConfig) {
 pub(super) fn table() -> Vec<Endpoint> {
     let mut table = core_routes();
     table.extend(component_routes());
+    table.extend(run_routes::table());
     table.extend(session_routes());
     table
 }

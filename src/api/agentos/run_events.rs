@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::Stream;
@@ -13,9 +14,12 @@ use crate::runtime::{Error, Runtime};
 
 use super::events::{Event, Name, Projector};
 
+/// Entries of a log, as the runtime tells them.
+pub type Entries = BoxStream<'static, Result<Arc<Entry>, Error>>;
+
 /// A stream that ends with the run's last event, or with a pause.
 pub struct RunEvents {
-    entries: BoxStream<'static, Result<std::sync::Arc<Entry>, Error>>,
+    entries: Entries,
     run: RunId,
     projector: Option<Projector>,
     ready: VecDeque<Event>,
@@ -24,8 +28,7 @@ pub struct RunEvents {
 }
 
 impl RunEvents {
-    /// Watches a run whose first entry is `first`. Of the events there are already, the first `settled` may
-    /// hold pauses that are over: those do not end the stream.
+    /// Watches a run whose first entry is `first`; `settled` as in [`RunEvents::of`].
     pub fn watch(
         runtime: &Runtime,
         owner: &Owner,
@@ -33,7 +36,12 @@ impl RunEvents {
         (run, first): (RunId, Seq),
         settled: u64,
     ) -> Self {
-        let entries = runtime.tail(owner, session, first.saturating_sub(1)).boxed();
+        Self::of(run, runtime.tail(owner, session, first.saturating_sub(1)).boxed(), settled)
+    }
+
+    /// The events of a run, whose entries are among these from its first on. Of the events there are
+    /// already, the first `settled` may hold pauses that are over: those do not end the stream.
+    pub fn of(run: RunId, entries: Entries, settled: u64) -> Self {
         Self { entries, run, projector: None, ready: VecDeque::new(), settled, over: false }
     }
 

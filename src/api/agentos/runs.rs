@@ -32,7 +32,7 @@ use super::session_runs;
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// `POST /{kind}/{id}/runs`.
-pub async fn start(
+pub(super) async fn start(
     component: Component,
     caller: Caller,
     state: Data<ApiState>,
@@ -55,7 +55,7 @@ pub async fn start(
 
 /// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
 /// them, so that naming many costs nothing.
-pub async fn cancel(
+pub(super) async fn cancel(
     target: ComponentRun,
     caller: Caller,
     state: Data<ApiState>,
@@ -74,7 +74,7 @@ pub async fn cancel(
 }
 
 /// `GET /{kind}/{id}/runs/{run_id}?session_id=`.
-pub async fn read(
+pub(super) async fn read(
     target: ComponentRun,
     caller: Caller,
     state: Data<ApiState>,
@@ -87,7 +87,7 @@ pub async fn read(
 }
 
 /// `GET /{kind}/{id}/runs?session_id=&status=`, oldest first.
-pub async fn list(
+pub(super) async fn list(
     component: Component,
     caller: Caller,
     state: Data<ApiState>,
@@ -104,7 +104,7 @@ pub async fn list(
 }
 
 /// The run a path names, if it is one of the path's component and of the session, where one is given.
-pub async fn find(
+pub(super) async fn find(
     runtime: &Runtime,
     owner: &Owner,
     target: &ComponentRun,
@@ -209,7 +209,7 @@ impl Drop for Hangup {
 
 /// `?session_id=`, which may be absent.
 #[derive(Debug)]
-pub struct InSession {
+pub(super) struct InSession {
     session: Option<SessionId>,
 }
 
@@ -221,7 +221,7 @@ impl FromFields for InSession {
 
 /// `?session_id=`, which must be there, and `&status=`, which may be repeated.
 #[derive(Debug)]
-pub struct OfSession {
+pub(super) struct OfSession {
     session: Option<SessionId>,
     status: session_runs::Statuses,
 }

@@ -30,7 +30,7 @@ use super::tool_body::{self, Tool};
 const PREVIEW_CHARS: usize = 280;
 
 /// `GET /sessions/{session_id}/runs`, oldest first.
-pub async fn list(
+pub(super) async fn list(
     request: HttpRequest,
     caller: Caller,
     state: Data<ApiState>,
@@ -42,7 +42,7 @@ pub async fn list(
 }
 
 /// `GET /sessions/{session_id}/run-previews`.
-pub async fn previews(
+pub(super) async fn previews(
     request: HttpRequest,
     caller: Caller,
     state: Data<ApiState>,
@@ -54,7 +54,7 @@ pub async fn previews(
 }
 
 /// `GET /sessions/{session_id}/runs/{run_id}`, with nulls.
-pub async fn read(
+pub(super) async fn read(
     request: HttpRequest,
     caller: Caller,
     state: Data<ApiState>,
@@ -76,7 +76,7 @@ pub async fn read(
 
 /// A run with everything its facts tell.
 #[derive(Debug)]
-pub struct StoredRun {
+pub(super) struct StoredRun {
     view: RunView,
     events: Vec<Box<RawValue>>,
 }
@@ -85,7 +85,7 @@ pub struct StoredRun {
 ///
 /// # Errors
 /// Those of the store.
-pub async fn entries(runtime: &Runtime, owner: &Owner, runs: &[Run]) -> Result<Vec<StoredRun>, Error> {
+pub(super) async fn entries(runtime: &Runtime, owner: &Owner, runs: &[Run]) -> Result<Vec<StoredRun>, Error> {
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
         let entries = runtime.entries(owner, run).await?;
@@ -138,7 +138,7 @@ async fn chosen(
 
 /// The query of a session's runs.
 #[derive(Debug)]
-pub struct RunFilter {
+pub(super) struct RunFilter {
     kind: Option<ComponentKind>,
     user: Option<UserId>,
     created: RangeInclusive<u64>,
@@ -162,11 +162,11 @@ impl FromFields for RunFilter {
 
 /// Which statuses are asked for; none is all.
 #[derive(Debug, Default)]
-pub struct Statuses(Vec<Status>);
+pub(super) struct Statuses(Vec<Status>);
 
 impl Statuses {
     /// Whether a run of this status is asked for.
-    pub fn admits(&self, status: Status) -> bool {
+    pub(super) fn admits(&self, status: Status) -> bool {
         self.0.is_empty() || self.0.contains(&status)
     }
 }
@@ -198,7 +198,7 @@ impl FromFields for Statuses {
 
 /// One run of a session.
 #[derive(Debug, Serialize)]
-pub struct RunEntry<'a> {
+pub(super) struct RunEntry<'a> {
     run_id: RunId,
     parent_run_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,7 +251,7 @@ struct Unset {
 
 /// An entry that also says what is not set.
 #[derive(Debug, Serialize)]
-pub struct WithNulls<'a> {
+pub(super) struct WithNulls<'a> {
     #[serde(flatten)]
     entry: RunEntry<'a>,
     #[serde(flatten)]
@@ -259,7 +259,7 @@ pub struct WithNulls<'a> {
 }
 
 /// The entry of a run, with nulls.
-pub fn with_nulls(stored: &StoredRun) -> WithNulls<'_> {
+pub(super) fn with_nulls(stored: &StoredRun) -> WithNulls<'_> {
     WithNulls { entry: RunEntry::of(stored), unset: Unset::default() }
 }
 
