@@ -5,6 +5,7 @@
 //! only the floors below it; `tests/it/floors.rs` keeps it so.
 #![deny(rustdoc::broken_intra_doc_links)]
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod capability;

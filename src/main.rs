@@ -1,3 +1,7 @@
 //! The program: hands the command line to [`runhold::cli`]; the only exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runhold::cli::run()
+}

@@ -4,10 +4,12 @@
 //! the [`Host`], which the runtime implements: so a tool that remembers needs neither store nor runtime.
 
 pub mod builtin;
+mod declared;
 pub mod egress;
 pub mod http;
 pub mod process;
 pub mod registry;
+pub mod toolbox;
 
 use std::sync::Arc;
 

@@ -115,6 +115,13 @@ text_id!(
     visible
 );
 
+impl Owner {
+    /// The server itself: owns what belongs to no tenant. No text parses to it.
+    pub fn server() -> Self {
+        Self("\u{1}server".into())
+    }
+}
+
 fn slug(text: &str) -> Result<(), BadId> {
     visible(text)?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

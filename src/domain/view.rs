@@ -1,1 +1,319 @@
-//! A run as its facts tell it.
+//! A run as its facts tell it: the one fold that machines, surfaces and histories share.
+
+use std::sync::Arc;
+
+use super::Object;
+use super::fact::{Answer, Entry, Fact, Failure, Outcome, Piece, RunOptions, RunStart};
+use super::id::{CallId, ModelName, RunId, SessionId, UserId};
+use super::message::{Finish, Input, Message, Usage};
+use super::run::Status;
+use super::spec::Spec;
+use super::state;
+use super::time::Timestamp;
+use super::tool::{ToolCall, ToolResult, Verdict};
+
+/// Everything known about one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunView {
+    /// Its name.
+    pub run: RunId,
+    /// Its session.
+    pub session: SessionId,
+    /// What runs, as it was when the run was accepted.
+    pub spec: Arc<Spec>,
+    /// Whom the client speaks for.
+    pub user: Option<UserId>,
+    /// What was asked.
+    pub input: Input,
+    /// Options of this run.
+    pub options: RunOptions,
+    /// The run that asked for this one.
+    pub parent: Option<RunId>,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// When its turn came.
+    pub began: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Where it stands.
+    pub status: Status,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The system message.
+    pub system: Option<String>,
+    /// Earlier runs the model is shown.
+    pub history: Vec<RunId>,
+    /// The session's state as stored when the run's turn came.
+    pub stored: Object,
+    /// The session's state as the run sees it.
+    pub state: Object,
+    /// Questions to a model, attempts that failed included.
+    pub turns: Vec<Turn>,
+    /// Calls that wait for somebody.
+    pub waiting: Vec<CallId>,
+}
+
+/// One question to a model, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Counts from 1; an attempt that failed has the number of the one that follows it.
+    pub number: u32,
+    /// Who was asked.
+    pub model: ModelName,
+    /// When.
+    pub called: Timestamp,
+    /// When the first piece came.
+    pub first_piece: Option<Timestamp>,
+    /// When the answer was whole.
+    pub answered: Option<Timestamp>,
+    /// The text, as far as it came.
+    pub text: String,
+    /// The reasoning, as far as it came.
+    pub reasoning: String,
+    /// What it wanted called.
+    pub calls: Vec<Call>,
+    /// Why it stopped.
+    pub finish: Option<Finish>,
+    /// What it cost.
+    pub usage: Usage,
+    /// The provider's name for the answer.
+    pub provider_id: Option<String>,
+    /// Why it came to nothing.
+    pub failure: Option<Failure>,
+}
+
+/// One tool call, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// As the model wrote it.
+    pub call: ToolCall,
+    /// When it was about to be called.
+    pub started: Option<Timestamp>,
+    /// When it was over.
+    pub finished: Option<Timestamp>,
+    /// The outcome.
+    pub result: Option<ToolResult>,
+    /// What somebody decided about it.
+    pub answer: Option<Answer>,
+}
+
+impl RunView {
+    /// The view of a run that was just accepted.
+    pub fn new(run: RunId, at: Timestamp, start: &RunStart) -> Self {
+        Self {
+            run,
+            session: start.session.clone(),
+            spec: start.spec.clone(),
+            user: start.user.clone(),
+            input: start.input.clone(),
+            options: start.options.clone(),
+            parent: start.parent,
+            created: at,
+            began: None,
+            ended: None,
+            status: Status::Pending,
+            outcome: None,
+            system: None,
+            history: Vec::new(),
+            stored: Object::new(),
+            state: Object::new(),
+            turns: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Folds a run's entries; `None` if they do not begin with its start. Entries of other runs are passed over.
+    pub fn of<'a>(run: RunId, entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
+        let mut entries = entries.into_iter().filter(|entry| entry.run == run);
+        let first = entries.next()?;
+        let Fact::RunStarted(start) = &first.fact else { return None };
+        let mut view = Self::new(run, first.at, start);
+        for entry in entries {
+            view.apply(entry);
+        }
+        Some(view)
+    }
+
+    /// Takes in the next entry of this run.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.apply_fact(entry.at, &entry.fact);
+    }
+
+    /// Takes in the next fact of this run.
+    pub fn apply_fact(&mut self, at: Timestamp, fact: &Fact) {
+        match fact {
+            Fact::RunStarted(_) => {}
+            Fact::RunPrepared { system, state, stored, history } => {
+                self.began = Some(at);
+                self.status = Status::Running;
+                self.system.clone_from(system);
+                self.state.clone_from(state);
+                self.stored.clone_from(stored);
+                self.history.clone_from(history);
+            }
+            Fact::ModelCalled { turn, model } => self.turns.push(Turn::new(*turn, model.clone(), at)),
+            Fact::Said { pieces } => self.hear(at, pieces),
+            Fact::ModelAnswered { tool_calls, finish, usage, provider_id, .. } => {
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.answered = Some(at);
+                    turn.calls = tool_calls.iter().cloned().map(Call::new).collect();
+                    turn.finish = Some(*finish);
+                    turn.usage = *usage;
+                    turn.provider_id.clone_from(provider_id);
+                }
+            }
+            Fact::ModelFailed { failure, .. } => {
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.failure = Some(failure.clone());
+                }
+            }
+            Fact::ToolStarted { call } => self.with_call(call, |found| found.started = Some(at)),
+            Fact::ToolFinished { call, result } => {
+                state::apply(&mut self.state, &result.state);
+                self.with_call(call, |found| {
+                    found.finished = Some(at);
+                    found.result = Some(result.clone());
+                });
+            }
+            Fact::Paused { calls } => {
+                self.status = Status::Paused;
+                self.waiting.clone_from(calls);
+            }
+            Fact::Resumed { answers } => {
+                self.status = Status::Running;
+                self.waiting.retain(|call| answers.iter().all(|answer| answer.call != *call));
+                for answer in answers {
+                    self.with_call(&answer.call, |found| found.answer = Some(answer.clone()));
+                }
+            }
+            Fact::RunFinished { outcome, .. } => {
+                self.ended = Some(at);
+                self.status = outcome.into();
+                self.outcome = Some(outcome.clone());
+            }
+        }
+    }
+
+    fn hear(&mut self, at: Timestamp, pieces: &[Piece]) {
+        let Some(turn) = self.turns.last_mut() else { return };
+        turn.first_piece.get_or_insert(at);
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => turn.text.push_str(text),
+                Piece::Reasoning(text) => turn.reasoning.push_str(text),
+            }
+        }
+    }
+
+    fn with_call(&mut self, call: &CallId, change: impl FnOnce(&mut Call)) {
+        let calls = self.turns.iter_mut().rev().flat_map(|turn| turn.calls.iter_mut());
+        if let Some(found) = calls.into_iter().find(|found| found.call.id == *call) {
+            change(found);
+        }
+    }
+
+    /// The call of that name, the latest if the model used a name twice.
+    pub fn call(&self, call: &CallId) -> Option<&Call> {
+        self.calls_backwards().find(|found| found.call.id == *call)
+    }
+
+    fn calls_backwards(&self) -> impl Iterator<Item = &Call> {
+        self.turns.iter().rev().flat_map(|turn| turn.calls.iter().rev())
+    }
+
+    /// All calls, in the order they were asked for.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.turns.iter().flat_map(|turn| &turn.calls)
+    }
+
+    /// Turns that are part of the conversation: answered, or the one that is being answered or was cut off by
+    /// the run's end. Attempts that were superseded are not.
+    pub fn said(&self) -> impl Iterator<Item = &Turn> {
+        let last = self.turns.len();
+        self.turns
+            .iter()
+            .enumerate()
+            .filter(move |(at, turn)| turn.answered.is_some() || (at + 1 == last && turn.failure.is_none()))
+            .map(|(_, turn)| turn)
+    }
+
+    /// The whole answer so far: the text of all turns together.
+    pub fn text(&self) -> String {
+        self.said().map(|turn| turn.text.as_str()).collect()
+    }
+
+    /// The whole reasoning so far.
+    pub fn reasoning(&self) -> String {
+        self.said().map(|turn| turn.reasoning.as_str()).collect()
+    }
+
+    /// The sum over all turns.
+    pub fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for turn in &self.turns {
+            sum.add(&turn.usage);
+        }
+        sum
+    }
+
+    /// What the run changed in the session's state.
+    pub fn state_changes(&self) -> Vec<state::Change> {
+        state::diff(&self.stored, &self.state)
+    }
+
+    /// The conversation of this run, without the system message, healed: a call without a result gets one that
+    /// says so, because providers refuse a history with open calls.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = vec![Message::User { input: self.input.clone() }];
+        for turn in self.said() {
+            if turn.text.is_empty() && turn.calls.is_empty() {
+                continue;
+            }
+            messages.push(Message::Assistant {
+                text: turn.text.clone(),
+                reasoning: turn.reasoning.clone(),
+                tool_calls: turn.calls.iter().map(|call| call.call.clone()).collect(),
+            });
+            messages.extend(turn.calls.iter().map(Call::message));
+        }
+        messages
+    }
+}
+
+impl Turn {
+    fn new(number: u32, model: ModelName, called: Timestamp) -> Self {
+        Self {
+            number,
+            model,
+            called,
+            first_piece: None,
+            answered: None,
+            text: String::new(),
+            reasoning: String::new(),
+            calls: Vec::new(),
+            finish: None,
+            usage: Usage::default(),
+            provider_id: None,
+            failure: None,
+        }
+    }
+}
+
+impl Call {
+    fn new(call: ToolCall) -> Self {
+        Self { call, started: None, finished: None, result: None, answer: None }
+    }
+
+    fn message(&self) -> Message {
+        let (content, error) = match &self.result {
+            Some(result) => (result.content.clone(), result.is_error()),
+            None => ("This call has no result: its run ended before it was finished.".into(), true),
+        };
+        Message::Tool { call: self.call.id.clone(), name: self.call.name.clone(), content, error }
+    }
+
+    /// Whether it ended well; `None` while it has no result.
+    pub fn failed(&self) -> Option<bool> {
+        self.result.as_ref().map(|result| result.verdict != Verdict::Done)
+    }
+}

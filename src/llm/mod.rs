@@ -1,7 +1,9 @@
 //! Floor 2, who answers: the seam to language models.
 
+mod call_ids;
 pub mod openai;
 pub mod scripted;
+pub mod secret;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

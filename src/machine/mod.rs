@@ -1,1 +1,197 @@
 //! Floor 1, decisions: pure functions of facts.
+//!
+//! A machine never awaits, reads a clock or asks anybody. The driver in `runtime` performs the [`Step`] that
+//! [`Machine::next`] names, tells the machine the [`News`], writes down the facts that [`Machine::decide`]
+//! makes of them, and only then [`Machine::apply`]s them. Replaying the facts gives the same machine again.
+
+mod agent;
+
+pub use agent::{AgentMachine, INTERRUPTED};
+
+use crate::domain::Object;
+use crate::domain::fact::{Answer, Entry, Fact, Failure, RunStart};
+use crate::domain::id::{CallId, ModelName, RunId};
+use crate::domain::message::{Finish, Usage};
+use crate::domain::spec::{ComponentKind, Spec};
+use crate::domain::time::Timestamp;
+use crate::domain::tool::{ToolCall, ToolResult};
+use crate::domain::view::RunView;
+
+/// What must be done now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Settle what the run starts from, and tell [`News::Prepared`].
+    Prepare,
+    /// Ask this model.
+    CallModel {
+        /// Which question, from 1.
+        turn: u32,
+        /// Whom.
+        model: ModelName,
+    },
+    /// Call these tools, all at once.
+    RunTools(Vec<ToolOrder>),
+    /// Nothing, until somebody answers.
+    Wait,
+    /// Nothing more.
+    Stop,
+}
+
+/// One tool call to perform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolOrder {
+    /// As the model wrote it.
+    pub call: ToolCall,
+    /// Arguments a person gave, laid over the model's.
+    pub values: Object,
+    /// It may have happened already: the process ended after the intent was written.
+    pub in_doubt: bool,
+    /// Somebody agreed, so its gate is open.
+    pub approved: bool,
+}
+
+/// What became of a step, or came from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// The run's turn has come.
+    Prepared {
+        /// The system message, rendered.
+        system: Option<String>,
+        /// The state the run sees.
+        state: Object,
+        /// The state as stored.
+        stored: Object,
+        /// Earlier runs to show.
+        history: Vec<RunId>,
+    },
+    /// A model is being asked.
+    ModelCalled {
+        /// Which question.
+        turn: u32,
+        /// Whom.
+        model: ModelName,
+    },
+    /// The model is done.
+    ModelAnswered {
+        /// What it wants called.
+        tool_calls: Vec<ToolCall>,
+        /// Which of those wait for somebody.
+        gated: Vec<CallId>,
+        /// Why it stopped.
+        finish: Finish,
+        /// What it cost.
+        usage: Usage,
+        /// The provider's name for the answer.
+        provider_id: Option<String>,
+    },
+    /// The call came to nothing.
+    ModelFailed(Failure),
+    /// What came of a tool call.
+    ToolFinished {
+        /// Which.
+        call: CallId,
+        /// The outcome.
+        result: ToolResult,
+    },
+    /// Somebody answered.
+    Answered(Vec<Answer>),
+    /// Somebody wants it stopped.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// It cannot go on.
+    Broken(Failure),
+}
+
+/// The log says something that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log of run {run} does not add up: {what}")]
+pub struct Violation {
+    /// Whose log.
+    pub run: RunId,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// The decisions of one run.
+#[derive(Debug, Clone)]
+pub enum Machine {
+    /// Of an agent.
+    Agent(AgentMachine),
+}
+
+impl Machine {
+    /// The machine of a run that is being accepted.
+    ///
+    /// # Errors
+    /// If no machine runs this kind of component.
+    pub fn accept(run: RunId, at: Timestamp, start: &RunStart) -> Result<Self, Violation> {
+        match start.spec.as_ref() {
+            Spec::Agent(agent) => Ok(Self::Agent(AgentMachine::new(RunView::new(run, at, start), agent))),
+            Spec::Team(_) | Spec::Workflow(_) => {
+                Err(Violation { run, what: format!("{} do not run yet", plural(start.spec.kind())) })
+            }
+        }
+    }
+
+    /// The machine as its facts left it; entries of other runs are passed over.
+    ///
+    /// # Errors
+    /// If the entries are not the log of a run.
+    pub fn replay<'a>(run: RunId, entries: impl IntoIterator<Item = &'a Entry>) -> Result<Self, Violation> {
+        let mut entries = entries.into_iter().filter(|entry| entry.run == run);
+        let first = entries.next().ok_or_else(|| Violation { run, what: "it is empty".into() })?;
+        let Fact::RunStarted(start) = &first.fact else {
+            return Err(Violation { run, what: "it does not begin with the run's start".into() });
+        };
+        let mut machine = Self::accept(run, first.at, start)?;
+        for entry in entries {
+            machine.apply(entry.at, &entry.fact)?;
+        }
+        let Self::Agent(agent) = &mut machine;
+        agent.doubt_open_calls();
+        Ok(machine)
+    }
+
+    /// What must be done now.
+    pub fn next(&self) -> Step {
+        let Self::Agent(agent) = self;
+        agent.next()
+    }
+
+    /// What the news mean.
+    pub fn decide(&self, news: News) -> Vec<Fact> {
+        let Self::Agent(agent) = self;
+        agent.decide(news)
+    }
+
+    /// Takes in a fact: the only way a machine changes.
+    ///
+    /// # Errors
+    /// If the fact cannot follow what came before.
+    pub fn apply(&mut self, at: Timestamp, fact: &Fact) -> Result<(), Violation> {
+        let Self::Agent(agent) = self;
+        agent.apply(at, fact)
+    }
+
+    /// Whether a question to a model is open: after a replay, one that nobody waits for any more.
+    pub fn is_asking(&self) -> bool {
+        let Self::Agent(agent) = self;
+        agent.is_asking()
+    }
+
+    /// The run as its facts tell it.
+    pub fn view(&self) -> &RunView {
+        let Self::Agent(agent) = self;
+        agent.view()
+    }
+}
+
+fn plural(kind: ComponentKind) -> &'static str {
+    match kind {
+        ComponentKind::Agent => "agents",
+        ComponentKind::Team => "teams",
+        ComponentKind::Workflow => "workflows",
+    }
+}

@@ -1,1 +1,192 @@
 //! Floor 3, the shell that does what the machine decides.
+//!
+//! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `lanes` knows who drives which,
+//! `driver` performs steps, `journal` writes and watches logs, `desk` is what lies beside a write, `sessions`
+//! keeps what runs belong to, `recovery` takes up what a crash left.
+
+pub mod catalog;
+mod desk;
+mod driver;
+mod error;
+mod host;
+mod journal;
+mod lanes;
+mod prompt;
+mod records;
+mod recovery;
+mod runs;
+mod sessions;
+mod settle;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::capability::registry::Registry;
+use crate::capability::toolbox::Toolbox;
+use crate::clock::Clock;
+use crate::domain::id::ComponentId;
+use crate::domain::spec::{AgentSpec, Spec};
+use crate::domain::time::Timestamp;
+use crate::domain::tool::ToolSpec;
+use crate::llm::Models;
+use crate::store::Store;
+use catalog::Catalog;
+pub use error::Error;
+use journal::{Journal, unpoisoned};
+use lanes::Lanes;
+pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
+
+/// Everything a surface may ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+/// What a runtime stands on.
+pub struct Parts {
+    /// Where it is kept.
+    pub store: Arc<dyn Store>,
+    /// Who answers.
+    pub models: Models,
+    /// What agents can do.
+    pub registry: Registry,
+    /// What can be run.
+    pub catalog: Catalog,
+    /// Time and names.
+    pub clock: Arc<dyn Clock>,
+    /// Runs of one session that may wait for their turn.
+    pub queue_depth: usize,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    models: Models,
+    registry: Registry,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    queue_depth: usize,
+    journal: Arc<Journal>,
+    lanes: Lanes,
+    idle: Notify,
+    stopping: AtomicBool,
+    since: Timestamp,
+    toolboxes: Mutex<HashMap<ComponentId, (Arc<Spec>, Arc<Toolbox>)>>,
+}
+
+impl Runtime {
+    /// Puts the parts together and takes up the runs a crash left.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let inner = Arc::new(Inner {
+            journal: Arc::new(Journal::new(parts.store.clone())),
+            since: parts.clock.now(),
+            store: parts.store,
+            models: parts.models,
+            registry: parts.registry,
+            catalog: Arc::new(parts.catalog),
+            clock: parts.clock,
+            queue_depth: parts.queue_depth,
+            lanes: Lanes::default(),
+            idle: Notify::new(),
+            stopping: AtomicBool::new(false),
+            toolboxes: Mutex::default(),
+        });
+        let taken_up = recovery::recover(&inner).await?;
+        if taken_up > 0 {
+            tracing::info!(runs = taken_up, "took up {taken_up} runs that were not finished");
+        }
+        Ok(Self(inner))
+    }
+
+    /// Lets nothing new begin, and waits up to `patience` for what is going. What is not done by then is taken up
+    /// at the next start. Returns how many runs that are.
+    pub async fn stop(&self, patience: Duration) -> usize {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.lanes.close();
+        let quiet = async {
+            loop {
+                let idle = self.0.idle.notified();
+                if self.0.lanes.busy() == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        // Time running out is an answer too: the count below tells.
+        let _ = tokio::time::timeout(patience, quiet).await;
+        self.0.lanes.busy()
+    }
+
+    /// What can be run.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog()
+    }
+
+    /// What agents can be given.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The tools an agent is given, composed from its capabilities and declared tools.
+    pub fn tools_of(&self, agent: &AgentSpec) -> Vec<ToolSpec> {
+        let composed = self.0.registry.compose(&agent.capabilities, &agent.tools);
+        composed.map(|toolbox| toolbox.specs()).unwrap_or_default()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// When it was opened.
+    pub fn since(&self) -> Timestamp {
+        self.0.since
+    }
+
+    fn fresh(&self) -> Uuid {
+        self.0.clock.fresh()
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    fn journal(&self) -> &Arc<Journal> {
+        &self.0.journal
+    }
+}
+
+impl Inner {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The tools of a component. Composed once for what is in the catalog; a run that was started with another
+    /// version of it has its own.
+    fn toolbox(&self, spec: &Arc<Spec>) -> Result<Arc<Toolbox>, String> {
+        if let Some((known, toolbox)) = unpoisoned(&self.toolboxes).get(spec.id())
+            && (Arc::ptr_eq(known, spec) || known == spec)
+        {
+            return Ok(toolbox.clone());
+        }
+        let Some(agent) = settle::agent_of(spec) else {
+            return Err(format!("`{}` has no tools of its own", spec.id()));
+        };
+        let toolbox = self.registry.compose(&agent.capabilities, &agent.tools);
+        let toolbox = Arc::new(toolbox.map_err(|error| error.to_string())?);
+        if self.catalog.get(spec.kind(), spec.id()).is_some_and(|current| Arc::ptr_eq(&current, spec)) {
+            let mut toolboxes = unpoisoned(&self.toolboxes);
+            toolboxes.insert(spec.id().clone(), (spec.clone(), toolbox.clone()));
+        }
+        Ok(toolbox)
+    }
+}

@@ -4,7 +4,7 @@
 //! touch both and is applied whole or not at all. Typed documents, leases, pages and projections are written
 //! once, on top, in `runtime`.
 
-pub mod embedded;
+mod embedded;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use serde::Deserialize;
 use crate::domain::document::{Key, Page, Query, Record, Tags};
 use crate::domain::fact::{Entry, Seq};
 use crate::domain::id::{Owner, SessionId};
+
+pub use self::embedded::open;
 
 /// Names a log: a session of an owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

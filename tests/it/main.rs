@@ -6,4 +6,14 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod durability;
+mod capabilities;
+mod catalog;
+mod configuration;
+mod agentos_events;
+mod agentos_resume;
+mod agentos_run_form;
+mod facts;
 mod harness;
+mod models;
+mod stores;

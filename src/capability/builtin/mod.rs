@@ -1,1 +1,43 @@
 //! Capabilities that come with the program, a file each.
+
+mod current_time;
+mod html;
+mod session_state;
+mod test_math;
+mod web_fetch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Capability;
+use super::egress::Egress;
+use crate::domain::tool::{Effect, Gate, ToolSpec};
+
+/// All of them.
+pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
+    vec![
+        Arc::new(current_time::CurrentTime::new()),
+        Arc::new(session_state::SessionState::new()),
+        Arc::new(test_math::TestMath::new()),
+        Arc::new(web_fetch::WebFetch::new(egress.clone())),
+    ]
+}
+
+/// A tool that anybody may call and that is quick.
+fn spec(name: &str, description: &str, effect: Effect, parameters: Value) -> ToolSpec {
+    ToolSpec {
+        name: name.into(),
+        description: description.into(),
+        parameters,
+        effect,
+        timeout: Duration::from_secs(30),
+        gate: Gate::default(),
+    }
+}
+
+/// The schema of a capability without settings.
+fn no_settings() -> Value {
+    json!({"type": "object", "properties": {}, "additionalProperties": false})
+}

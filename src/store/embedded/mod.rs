@@ -1,1 +1,185 @@
 //! One implementation of the store over a tiny key-value seam.
+//!
+//! [`kv`] is what an engine must do; [`sled`], [`redb`] and [`memory`] do it. Above it [`keys`] says how things
+//! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
+//! the pieces of answers that are written but not yet synced.
+
+mod committer;
+mod entries;
+mod keys;
+mod kv;
+mod lock;
+mod logs;
+mod memory;
+mod open;
+mod overlay;
+mod records;
+mod redb;
+mod sealed;
+mod sled;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use self::committer::{Committer, Unit, stored_head};
+use self::entries::{Draft, is_said};
+use self::kv::Kv;
+use self::lock::FolderLock;
+use self::logs::Logs;
+use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
+use crate::domain::document::{Key, Page, Query, Record};
+use crate::domain::fact::{Entry, Seq};
+
+pub use self::open::open;
+
+/// How many batches may wait for the committer; more wait for room.
+const QUEUE: usize = 1024;
+
+/// An engine, and the lock that goes when the last user of the engine has gone.
+struct Engine {
+    kv: Box<dyn Kv>,
+    _lock: Option<FolderLock>,
+}
+
+/// The store in this process.
+struct EmbeddedStore {
+    /// Before the engine: the tail is tidied while the folder is still ours.
+    logs: Arc<Logs>,
+    engine: Arc<Engine>,
+    /// Taken when the store goes.
+    inbox: Option<mpsc::Sender<Unit>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedStore {
+    fn start(engine: Engine, logs: Logs) -> std::io::Result<Self> {
+        let (engine, logs) = (Arc::new(engine), Arc::new(logs));
+        let (sender, inbox) = mpsc::channel(QUEUE);
+        let committer = Committer { engine: Arc::clone(&engine), logs: Arc::clone(&logs), inbox };
+        let thread = std::thread::Builder::new().name("committer".into()).spawn(|| committer.run())?;
+        Ok(Self { engine, logs, inbox: Some(sender), committer: Some(thread) })
+    }
+
+    /// Reads where waiting for the disk holds nobody up.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if !self.engine.kv.blocks() {
+            return read(&*self.engine.kv);
+        }
+        let engine = Arc::clone(&self.engine);
+        tokio::task::spawn_blocking(move || read(&*engine.kv))
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string().into()))?
+    }
+
+    /// The durable head of a log, and what waits with numbers over `after`.
+    async fn state(&self, log: &Log, after: Seq) -> Result<(Seq, Vec<Entry>), StoreError> {
+        if let Some(state) = self.logs.after(log, after) {
+            return Ok(state);
+        }
+        let wanted = log.clone();
+        let stored = self.reading(move |kv| stored_head(kv, &wanted)).await?;
+        // If the committer took it up meanwhile, what was read may not be durable yet.
+        Ok(self.logs.after(log, after).unwrap_or((stored, Vec::new())))
+    }
+}
+
+/// Ends cleanly: what was sent is committed first. Blocks for that long.
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.inbox = None;
+        if let Some(Err(_)) = self.committer.take().map(JoinHandle::join) {
+            tracing::error!("the committer had panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if let Some(append) = &batch.append {
+            logs::check_numbers(append)?;
+        }
+        let (unit, answer) = unit(batch, |append| self.logs.say(append))?;
+        let Some(unit) = unit else { return Ok(()) };
+        let gone = || StoreError::Unavailable("the committer has ended".into());
+        let inbox = self.inbox.as_ref().ok_or_else(gone)?;
+        inbox.send(unit).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let key = key.clone();
+        self.reading(move |kv| records::get(kv, &key)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.reading(move |kv| records::list(kv, &query)).await
+    }
+
+    async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let (durable, waiting) = self.state(log, after).await?;
+        let mut found = Vec::new();
+        if after < durable {
+            let wanted = log.clone();
+            let read = self.reading(move |kv| entries::read(kv, &wanted, after, durable, limit)).await;
+            found = match read {
+                // The log was taken away while it was read.
+                Err(StoreError::Damaged(_)) if self.state(log, after).await?.0 < durable => {
+                    return Ok(Vec::new());
+                }
+                read => read?,
+            };
+        }
+        let room = limit - found.len();
+        found.extend(waiting.into_iter().take(room));
+        Ok(found)
+    }
+
+    async fn head(&self, log: &Log) -> Result<Seq, StoreError> {
+        if let Some(head) = self.logs.head(log) {
+            return Ok(head);
+        }
+        let (durable, waiting) = self.state(log, 0).await?;
+        Ok(waiting.last().map_or(durable, Entry::last_seq))
+    }
+}
+
+type Answer = oneshot::Receiver<Result<(), StoreError>>;
+
+/// Measures a batch and makes it ready for the committer; pieces alone are offered to `say` first, and if it
+/// takes them there is nothing left to do.
+fn unit(
+    batch: Batch,
+    say: impl FnOnce(&Append) -> Result<bool, StoreError>,
+) -> Result<(Option<Unit>, Answer), StoreError> {
+    let (sender, answer) = oneshot::channel();
+    let Batch { append, puts, deletes, forget } = batch;
+    puts.iter().try_for_each(records::check_size)?;
+    let mut bytes: usize = puts.iter().map(|put| put.body.len() + put.key.id.len()).sum();
+    let nothing_else = puts.is_empty() && deletes.is_empty() && forget.is_empty();
+    let mut drafted = None;
+    if let Some(append) = append {
+        let pieces_only = nothing_else && !append.entries.is_empty() && append.entries.iter().all(is_said);
+        let said: usize = append.entries.iter().map(entries::said_bytes).sum();
+        if pieces_only && said <= MAX_BATCH_BYTES && say(&append)? {
+            return Ok((None, answer));
+        }
+        let drafts = append.entries.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
+        bytes += drafts.iter().map(Draft::bytes).sum::<usize>();
+        drafted = Some((append.log, append.after, drafts));
+    }
+    if bytes > MAX_BATCH_BYTES {
+        return Err(StoreError::TooLarge { bytes });
+    }
+    Ok((Some(Unit { append: drafted, puts, deletes, forget, bytes, answer: sender }), answer))
+}

@@ -1,1 +1,4 @@
 //! What the tests stand on.
+
+pub(crate) mod model_server;
+pub(crate) mod server;

@@ -1,0 +1,151 @@
+//! One AgentOS event: its name, its number, and its frame, written once.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::domain::spec::ComponentKind;
+use crate::domain::time::Timestamp;
+
+/// An event, ready for the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Which.
+    pub name: Name,
+    /// Its place in the run's events, from 0.
+    pub index: u64,
+    frame: Bytes,
+    json: Range<usize>,
+}
+
+impl Event {
+    /// As server-sent event: two lines and a blank one.
+    pub fn frame(&self) -> Bytes {
+        self.frame.clone()
+    }
+
+    /// The data line: compact JSON.
+    pub fn json(&self) -> &str {
+        self.frame.get(self.json.clone()).and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default()
+    }
+}
+
+/// Which event; the words of AgentOS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the contract")]
+pub enum Name {
+    RunStarted,
+    RunContent,
+    RunContentCompleted,
+    RunCompleted,
+    RunError,
+    RunCancelled,
+    RunPaused,
+    RunContinued,
+    ModelRequestStarted,
+    ModelRequestCompleted,
+    ToolCallStarted,
+    ToolCallCompleted,
+    ToolCallError,
+    CustomEvent,
+}
+
+impl Name {
+    /// Without what a team puts before it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunStarted => "RunStarted",
+            Self::RunContent => "RunContent",
+            Self::RunContentCompleted => "RunContentCompleted",
+            Self::RunCompleted => "RunCompleted",
+            Self::RunError => "RunError",
+            Self::RunCancelled => "RunCancelled",
+            Self::RunPaused => "RunPaused",
+            Self::RunContinued => "RunContinued",
+            Self::ModelRequestStarted => "ModelRequestStarted",
+            Self::ModelRequestCompleted => "ModelRequestCompleted",
+            Self::ToolCallStarted => "ToolCallStarted",
+            Self::ToolCallCompleted => "ToolCallCompleted",
+            Self::ToolCallError => "ToolCallError",
+            Self::CustomEvent => "CustomEvent",
+        }
+    }
+
+    /// Whether a stream ends with it. A paused run may go on, in another stream.
+    pub fn ends_stream(self) -> bool {
+        self.ends_run() || self == Self::RunPaused
+    }
+
+    /// Whether nothing can come after it.
+    pub fn ends_run(self) -> bool {
+        matches!(self, Self::RunCompleted | Self::RunError | Self::RunCancelled)
+    }
+
+    fn prefix(self, kind: ComponentKind) -> &'static str {
+        if kind == ComponentKind::Team && self != Self::CustomEvent { "Team" } else { "" }
+    }
+}
+
+/// An event's frame being written: `event: NAME\ndata: {…`, member by member, without a tree in between.
+#[derive(Debug)]
+pub(super) struct Line {
+    bytes: Vec<u8>,
+    json: usize,
+}
+
+/// Room for what follows a prefix: a piece and the number.
+const TAIL_BYTES: usize = 128;
+
+impl Line {
+    /// Begins a frame. `identity` are members of the object, written already.
+    pub(super) fn open(at: Timestamp, name: Name, kind: ComponentKind, identity: &str) -> Self {
+        let (prefix, word) = (name.prefix(kind), name.as_str());
+        let head = format!("event: {prefix}{word}\ndata: ");
+        let json = head.len();
+        let start = format!(r#"{{"created_at":{},"event":"{prefix}{word}",{identity}"#, at.seconds());
+        Self { bytes: (head + &start).into_bytes(), json }
+    }
+
+    /// Goes on from a frame that was begun before.
+    pub(super) fn from_prefix(prefix: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(prefix.len() + TAIL_BYTES);
+        bytes.extend_from_slice(prefix);
+        let json = prefix.iter().position(|byte| *byte == b'{').unwrap_or(0);
+        Self { bytes, json }
+    }
+
+    /// What was written so far.
+    pub(super) fn into_prefix(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Adds a member. One that cannot be written is left out; none of ours is such.
+    pub(super) fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> &mut Self {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(b",\"");
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+        if serde_json::to_writer(&mut self.bytes, value).is_err() {
+            self.bytes.truncate(before);
+        }
+        self
+    }
+
+    /// Adds a member if there is a value.
+    pub(super) fn put_some<T: Serialize>(&mut self, key: &str, value: Option<&T>) -> &mut Self {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds the number and ends the frame.
+    pub(super) fn close(mut self, name: Name, index: u64) -> Event {
+        self.put("event_index", &index);
+        self.bytes.push(b'}');
+        let json = self.json..self.bytes.len();
+        self.bytes.extend_from_slice(b"\n\n");
+        Event { name, index, frame: self.bytes.into(), json }
+    }
+}

@@ -1,0 +1,31 @@
+//! The AgentOS surface: Agno's HTTP interface, so that its clients work unchanged.
+//!
+//! [`routes`] is its table of contents. Bodies (`…_body`) are what Agno's clients read, forms and queries what
+//! they send; the other files are the handlers.
+
+mod component;
+mod components;
+mod core;
+mod database;
+pub mod error;
+pub mod event;
+pub mod events;
+pub mod media_form;
+pub mod message_body;
+pub mod metrics_body;
+mod openapi;
+pub mod resume;
+mod routes;
+pub mod run_body;
+pub mod run_events;
+pub mod run_form;
+mod run_routes;
+mod runs;
+mod session_body;
+mod session_query;
+mod session_runs;
+mod sessions;
+pub mod tool_body;
+
+pub use openapi::document;
+pub use routes::configure;

@@ -1,0 +1,207 @@
+//! Taking up a run's events again, after any of them: from the log, so that it works after a restart too.
+//!
+//! Frames about the stream itself come in another dress than events: JSON with spaces, without a number.
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures::future::ready;
+use futures::{Stream, StreamExt, stream};
+use serde_json::Value;
+
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::fields::{Fields, FromFields};
+use crate::api::form::Form;
+use crate::api::sse;
+use crate::domain::fact::Entry;
+use crate::domain::id::{RunId, SessionId};
+use crate::domain::run::Status;
+use crate::domain::spec::ComponentKind;
+
+use super::component::ComponentRun;
+use super::error::Error;
+use super::events::{Event, Projector};
+use super::run_body;
+use super::run_events::RunEvents;
+use super::runs;
+
+/// A stream that says nothing for so long sends a comment.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// `POST /{kind}/{id}/runs/{run_id}/resume`.
+pub async fn resume(
+    target: ComponentRun,
+    caller: Caller,
+    state: Data<ApiState>,
+    request: HttpRequest,
+    form: Form<ResumeForm>,
+) -> Result<HttpResponse, Error> {
+    let (runtime, owner) = (&state.runtime, caller.owner());
+    let last = form.fields.last.or_else(|| last_event_id(&request));
+    let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
+    let Some(run) = run else { return Ok(unknown(&target.name)) };
+    let entries = runtime.entries(owner, &run).await?;
+    let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
+    let place = (run.id, run.first);
+    let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
+    Ok(sse::response(standing.frames(events), Some(SILENCE)))
+}
+
+/// What a client may say about where it stands.
+#[derive(Debug)]
+pub struct ResumeForm {
+    last: Option<u64>,
+    session: Option<SessionId>,
+}
+
+impl FromFields for ResumeForm {
+    fn from_fields(fields: &mut Fields) -> Self {
+        let text = fields.value("last_event_index").map(|value| match value {
+            Value::String(text) => text,
+            other
+            @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                other.to_string()
+            }
+        });
+        let last = match text.as_deref().map(str::trim) {
+            // A client that has nothing yet may say so.
+            None | Some("" | "-1") => None,
+            Some(_) => fields.number("last_event_index", 0),
+        };
+        Self { last, session: fields.id("session_id") }
+    }
+}
+
+fn last_event_id(request: &HttpRequest) -> Option<u64> {
+    request.headers().get("last-event-id")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Where a run and a client of it stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    run: RunId,
+    status: Status,
+    is_workflow: bool,
+    /// Events there are already.
+    count: u64,
+    /// How many of them the client has.
+    has: u64,
+    /// The number of the last of those, if the client named one.
+    asked: Option<u64>,
+}
+
+impl Standing {
+    /// By the run's entries so far, and the number of the last event the client has. `None` without entries.
+    pub fn of(run: RunId, entries: &[Entry], last: Option<u64>) -> Option<Self> {
+        let mut entries = entries.iter().filter(|entry| entry.run == run).peekable();
+        let mut projector = Projector::new(entries.peek()?)?;
+        for entry in entries {
+            projector.project(entry);
+        }
+        Some(Self {
+            run,
+            status: projector.view().status,
+            is_workflow: projector.view().spec.kind() == ComponentKind::Workflow,
+            count: projector.count(),
+            has: last.map_or(0, |last| last.saturating_add(1)).min(projector.count()),
+            asked: last,
+        })
+    }
+
+    /// How many events may hold pauses that are over. Of a run that waits, the pause it waits in ends the stream.
+    pub fn settled(&self) -> u64 {
+        if self.is_going() { self.count } else { self.count.saturating_sub(1) }
+    }
+
+    /// Control frames, what was missed, and what is still to come; `events` are the run's from its first.
+    pub fn frames(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Bytes> {
+        let (going, missed, has, count) = (self.is_going(), self.missed(), self.has, self.count);
+        let subscribed = (going && !self.is_workflow).then(|| self.subscribed());
+        let head = match (going, missed) {
+            (false, _) => Some(self.replay()),
+            (true, 0) => subscribed.clone(),
+            (true, _) => Some(self.catch_up()),
+        };
+        let between = subscribed.filter(|_| missed > 0);
+        let rest = events.filter(move |event| ready(event.index >= has)).flat_map(move |event| {
+            let note = between.clone().filter(|_| event.index + 1 == count);
+            stream::iter([Some(event.frame()), note].into_iter().flatten())
+        });
+        stream::iter(head).chain(rest)
+    }
+
+    fn missed(&self) -> u64 {
+        self.count - self.has
+    }
+
+    fn is_going(&self) -> bool {
+        match self.status {
+            Status::Pending | Status::Running => true,
+            Status::Paused | Status::Completed | Status::Cancelled | Status::Failed => false,
+        }
+    }
+
+    fn catch_up(&self) -> Bytes {
+        let message = format!("Catching up on {} missed events", self.missed());
+        control(
+            "catch_up",
+            &[
+                ("run_id", quoted(&self.run.to_string())),
+                ("status", quoted("running")),
+                ("missed_events", self.missed().to_string()),
+                ("current_event_count", self.count.to_string()),
+                ("message", quoted(&message)),
+            ],
+        )
+    }
+
+    fn subscribed(&self) -> Bytes {
+        control(
+            "subscribed",
+            &[
+                ("run_id", quoted(&self.run.to_string())),
+                ("status", quoted("running")),
+                ("current_event_count", self.count.to_string()),
+                ("message", quoted("Subscribed to the run; events follow as they happen")),
+            ],
+        )
+    }
+
+    fn replay(&self) -> Bytes {
+        let status = run_body::status(self.status);
+        let message = format!("The run is {}; replaying {} events", status.to_lowercase(), self.missed());
+        control(
+            "replay",
+            &[
+                ("run_id", quoted(&self.run.to_string())),
+                ("status", quoted(status)),
+                ("total_events", self.missed().to_string()),
+                ("total_buffered", self.count.to_string()),
+                ("last_event_index_requested", self.asked.map_or("-1".into(), |last| last.to_string())),
+                ("message", quoted(&message)),
+            ],
+        )
+    }
+}
+
+fn unknown(name: &str) -> HttpResponse {
+    let error = quoted(&format!("Run {name} not found in buffer or database"));
+    sse::response(stream::iter([control("error", &[("error", error)])]), None)
+}
+
+/// A frame about the stream; values are JSON already.
+fn control(name: &str, members: &[(&str, String)]) -> Bytes {
+    let mut frame = format!("event: {name}\ndata: {{\"event\": \"{name}\"");
+    for (key, value) in members {
+        frame.push_str(&format!(", \"{key}\": {value}"));
+    }
+    frame.push_str("}\n\n");
+    frame.into()
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

@@ -1,0 +1,111 @@
+//! The part of the route table that is about runs: the same for agents, teams and workflows.
+
+use super::database::{DB_ID, TABLE};
+use super::{resume, runs, session_runs};
+use crate::api::endpoint::{Endpoint, Parameter, ParameterKind as Kind};
+
+const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's session");
+const STATUS: Parameter = Parameter::new("status", Kind::Texts, "Only runs that stand here");
+
+const START: [Parameter; 16] = [
+    Parameter::new("message", Kind::RequiredText, "What is asked"),
+    Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
+    Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
+    Parameter::new("stream_events", Kind::Flag, "All events (the default), or the answer's pieces alone"),
+    Parameter::new("session_id", Kind::Text, "The session; made if absent or unknown"),
+    Parameter::new("user_id", Kind::Text, "Whom the client speaks for"),
+    Parameter::new("files", Kind::Files, "Pictures, sounds, films and documents"),
+    Parameter::new("images", Kind::Text, "JSON list of pictures by reference"),
+    Parameter::new("audio", Kind::Text, "JSON list of sounds by reference"),
+    Parameter::new("videos", Kind::Text, "JSON list of films by reference"),
+    Parameter::new("session_state", Kind::Text, "JSON object, laid over the session's state"),
+    Parameter::new("dependencies", Kind::Text, "JSON object, for the instructions' template"),
+    Parameter::new("metadata", Kind::Text, "JSON object, kept with the run"),
+    Parameter::new("output_schema", Kind::Text, "JSON Schema of the answer"),
+    Parameter::new("add_history_to_context", Kind::Flag, "Whether earlier runs are shown to the model"),
+    Parameter::new("add_session_state_to_context", Kind::Flag, "Whether the state is shown to the model"),
+];
+
+const RESUME: [Parameter; 2] = [
+    Parameter::new("last_event_index", Kind::Number(0), "The last event the client has; absent: none"),
+    Parameter::new("session_id", Kind::Text, "The run's session"),
+];
+
+/// Runs of agents, teams and workflows.
+pub(super) fn table() -> Vec<Endpoint> {
+    let mut table = Vec::new();
+    for (kind, tag) in [("agent", "Agents"), ("team", "Teams"), ("workflow", "Workflows")] {
+        table.extend(of_kind(kind, tag));
+    }
+    table.extend(of_sessions());
+    table
+}
+
+fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
+    let unknown = format!("{} not found", tag.trim_end_matches('s'));
+    let runs = format!("/{kind}s/{{{kind}_id}}/runs");
+    let run = format!("{runs}/{{run_id}}");
+    let stream = Some("text/event-stream");
+    let json = Some("application/json");
+    [
+        Endpoint::post(runs.clone(), runs::start)
+            .named(&format!("create_{kind}_run"), tag, "Start a run")
+            .form(&START)
+            .gives("200", "Its events, or its answer", stream)
+            .gives("202", "It was accepted, and goes on in the background", json)
+            .fails("404", &unknown)
+            .fails("409", "The session belongs to somebody else")
+            .fails("422", "A field is wrong")
+            .fails("429", "Too much is waiting in the session"),
+        Endpoint::get(runs, runs::list)
+            .named(&format!("get_{kind}_runs"), tag, "List the runs of a session")
+            .query(&[SESSION, STATUS])
+            .gives("200", "Oldest first", json)
+            .fails("404", &unknown),
+        Endpoint::get(run.clone(), runs::read)
+            .named(&format!("get_{kind}_run"), tag, "Read a run")
+            .query(&[SESSION])
+            .gives("200", "The run", json)
+            .fails("404", "Run not found"),
+        Endpoint::post(format!("{run}/cancel"), runs::cancel)
+            .named(&format!("cancel_{kind}_run"), tag, "Stop a run")
+            .query(&[SESSION])
+            .gives("200", "It stops, or was over", json)
+            .fails("404", &unknown),
+        Endpoint::post(format!("{run}/resume"), resume::resume)
+            .named(&format!("resume_{kind}_run_stream"), tag, "Take up a run's events again")
+            .form(&RESUME)
+            .gives("200", "The events that were missed, then those to come", stream)
+            .fails("404", &unknown),
+    ]
+}
+
+fn of_sessions() -> [Endpoint; 3] {
+    let filter = [
+        Parameter::new("type", Kind::Choice(&["agent", "team", "workflow"]), "Of a session of this kind"),
+        Parameter::new("user_id", Kind::Text, "Of this user's session"),
+        Parameter::new("created_after", Kind::Number(0), "In seconds since 1970"),
+        Parameter::new("created_before", Kind::Number(0), "In seconds since 1970"),
+        STATUS,
+        DB_ID,
+        TABLE,
+    ];
+    let json = Some("application/json");
+    [
+        Endpoint::get("/sessions/{session_id}/runs", session_runs::list)
+            .named("get_session_runs", "Sessions", "List a session's runs")
+            .query(&filter)
+            .gives("200", "Oldest first", json)
+            .fails("404", "There is no such session"),
+        Endpoint::get("/sessions/{session_id}/runs/{run_id}", session_runs::read)
+            .named("get_session_run", "Sessions", "Read a run of a session")
+            .query(&filter)
+            .gives("200", "The run, with nulls", json)
+            .fails("404", "There is no such session or run"),
+        Endpoint::get("/sessions/{session_id}/run-previews", session_runs::previews)
+            .named("get_session_run_previews", "Sessions", "List a session's runs, cut short")
+            .query(&filter)
+            .gives("200", "Oldest first", json)
+            .fails("404", "There is no such session"),
+    ]
+}

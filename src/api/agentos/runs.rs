@@ -1,0 +1,239 @@
+//! Runs: started, cancelled, read and listed, for agents, teams and workflows alike.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use futures::StreamExt;
+use futures::future::ready;
+use serde_json::json;
+
+use crate::api::ApiState;
+use crate::api::body::Query;
+use crate::api::caller::Caller;
+use crate::api::fields::{Fields, FromFields};
+use crate::api::form::Form;
+use crate::api::sse;
+use crate::domain::id::{Owner, RunId, SessionId};
+use crate::domain::run::{Command, Run, Started, Status};
+use crate::domain::spec::{OnDisconnect, Spec};
+use crate::domain::view::RunView;
+use crate::runtime::{self, Runtime};
+
+use super::component::{Component, ComponentRun};
+use super::error::Error;
+use super::events::{Event, Name};
+use super::run_body::{self, RunBody};
+use super::run_events::RunEvents;
+use super::run_form::{self, RunForm};
+use super::session_runs;
+
+/// A plain stream that says nothing for so long sends a comment.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// `POST /{kind}/{id}/runs`.
+pub(super) async fn start(
+    component: Component,
+    caller: Caller,
+    state: Data<ApiState>,
+    form: Form<RunForm>,
+) -> Result<HttpResponse, Error> {
+    let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
+    let order = run_form::order(component.kind, component.id, form)?;
+    let runtime = &state.runtime;
+    let started = runtime.start(caller.owner(), order).await?;
+    let hangup =
+        (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
+    match (stream, background) {
+        (true, _) => Ok(events(runtime, &started, all, hangup)),
+        (false, true) => Ok(HttpResponse::Accepted().json(json!({
+            "run_id": started.run, "session_id": started.session, "status": run_body::status(Status::Pending),
+        }))),
+        (false, false) => answer(runtime, &started, hangup).await,
+    }
+}
+
+/// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
+/// them, so that naming many costs nothing.
+pub(super) async fn cancel(
+    target: ComponentRun,
+    caller: Caller,
+    state: Data<ApiState>,
+    query: Query<InSession>,
+) -> Result<HttpResponse, Error> {
+    let done = || Ok(HttpResponse::Ok().json(json!({})));
+    let runtime = &state.runtime;
+    let Some(run) = find(runtime, caller.owner(), &target, query.0.session.as_ref()).await? else {
+        return done();
+    };
+    let command = Command::Cancel { reason: "cancelled by the client".into() };
+    match runtime.tell(caller.owner(), run.id, command).await {
+        Ok(()) | Err(runtime::Error::NoRun(_) | runtime::Error::Conflict(_)) => done(),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `GET /{kind}/{id}/runs/{run_id}?session_id=`.
+pub(super) async fn read(
+    target: ComponentRun,
+    caller: Caller,
+    state: Data<ApiState>,
+    query: Query<OfSession>,
+) -> Result<HttpResponse, Error> {
+    let run = find(&state.runtime, caller.owner(), &target, query.0.session.as_ref()).await?;
+    let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
+    let view = state.runtime.view(caller.owner(), &run).await?;
+    Ok(HttpResponse::Ok().json(RunBody::stored(&view)))
+}
+
+/// `GET /{kind}/{id}/runs?session_id=&status=`, oldest first.
+pub(super) async fn list(
+    component: Component,
+    caller: Caller,
+    state: Data<ApiState>,
+    query: Query<OfSession>,
+) -> Result<HttpResponse, Error> {
+    let Some(session) = &query.0.session else { return Err(Error::not_found("Session not found")) };
+    let mut runs = match state.runtime.runs(caller.owner(), session).await {
+        Err(runtime::Error::NoSession(_)) => return Err(Error::not_found("Session not found")),
+        runs => runs?,
+    };
+    runs.retain(|run| component.owns(run) && query.0.status.admits(run.status));
+    let entries = session_runs::entries(&state.runtime, caller.owner(), &runs).await?;
+    Ok(HttpResponse::Ok().json(entries.iter().map(session_runs::with_nulls).collect::<Vec<_>>()))
+}
+
+/// The run a path names, if it is one of the path's component and of the session, where one is given.
+pub(super) async fn find(
+    runtime: &Runtime,
+    owner: &Owner,
+    target: &ComponentRun,
+    session: Option<&SessionId>,
+) -> Result<Option<Run>, Error> {
+    let Some(id) = target.run else { return Ok(None) };
+    match runtime.run(owner, id).await {
+        Ok(run) if !target.component.owns(&run) => Ok(None),
+        Ok(run) if session.is_some_and(|session| *session != run.session) => Ok(None),
+        Ok(run) => Ok(Some(run)),
+        Err(runtime::Error::NoRun(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
+fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
+    let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
+    let mut hangup = hangup;
+    let frames = events.filter_map(move |event| {
+        if event.name.ends_stream() {
+            hangup.iter_mut().for_each(Hangup::disarm);
+        }
+        ready((all || is_essential(&event)).then(|| event.frame()))
+    });
+    sse::response(frames, Some(SILENCE))
+}
+
+/// What `stream_events=false` leaves.
+fn is_essential(event: &Event) -> bool {
+    event.name == Name::RunContent || event.name.ends_stream()
+}
+
+/// The run as one object. That it failed is in there; the status is 200 all the same.
+async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) -> Result<HttpResponse, Error> {
+    let mut hangup = hangup;
+    let view = runtime.finished(&started.owner, started.run).await?;
+    hangup.iter_mut().for_each(Hangup::disarm);
+    let history = history(runtime, &started.owner, &view).await?;
+    Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+}
+
+/// The earlier runs the model was shown; those that are gone by now are left out.
+async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
+    let mut history = Vec::with_capacity(view.history.len());
+    for id in &view.history {
+        match runtime.run(owner, *id).await {
+            Ok(run) => history.push(runtime.view(owner, &run).await?),
+            Err(runtime::Error::NoRun(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(history)
+}
+
+fn ends_with_its_client(spec: &Spec) -> bool {
+    let setting = match spec {
+        Spec::Agent(agent) => agent.on_disconnect,
+        Spec::Team(team) => team.leader.on_disconnect,
+        Spec::Workflow(_) => OnDisconnect::default(),
+    };
+    setting == OnDisconnect::Cancel
+}
+
+/// Cancels a run when it is dropped before the run came to an end: its client left.
+struct Hangup {
+    runtime: Runtime,
+    owner: Owner,
+    run: RunId,
+    armed: bool,
+}
+
+impl Hangup {
+    fn new(runtime: &Runtime, started: &Started) -> Self {
+        Self { runtime: runtime.clone(), owner: started.owner.clone(), run: started.run, armed: true }
+    }
+
+    fn disarm(&mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        // Without a runtime of tokio's the whole process ends; recovery knows what to do with the run.
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
+        if !self.armed {
+            return;
+        }
+        let (runtime, owner, run) = (self.runtime.clone(), self.owner.clone(), self.run);
+        tokio.spawn(async move {
+            let command = Command::Cancel { reason: "client disconnected".into() };
+            match runtime.tell(&owner, run, command).await {
+                Ok(()) | Err(runtime::Error::NoRun(_) | runtime::Error::Conflict(_)) => {}
+                Err(error) => {
+                    tracing::warn!(run.id = %run, %error, "run {run} outlives its client: it was not cancelled");
+                }
+            }
+        });
+    }
+}
+
+/// `?session_id=`, which may be absent.
+#[derive(Debug)]
+pub(super) struct InSession {
+    session: Option<SessionId>,
+}
+
+impl FromFields for InSession {
+    fn from_fields(fields: &mut Fields) -> Self {
+        Self { session: fields.id("session_id") }
+    }
+}
+
+/// `?session_id=`, which must be there, and `&status=`, which may be repeated.
+#[derive(Debug)]
+pub(super) struct OfSession {
+    session: Option<SessionId>,
+    status: session_runs::Statuses,
+}
+
+impl FromFields for OfSession {
+    fn from_fields(fields: &mut Fields) -> Self {
+        if fields.value("session_id").is_none() {
+            fields.missing("session_id");
+        }
+        Self {
+            session: fields.text("session_id").and_then(|id| id.parse().ok()),
+            status: FromFields::from_fields(fields),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The interface's description as JSON, and a page of our own to read it: no network, no inline script.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::web::{self, Bytes, ServiceConfig};
+
+use super::endpoint::{Endpoint, mount};
+use super::{ServerInfo, agentos};
+
+const PAGE: &str = include_str!("docs/index.html");
+const SCRIPT: &str = include_str!("docs/app.js");
+const STYLE: &str = include_str!("docs/style.css");
+
+/// What the page may load: itself.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Mounts `/openapi.json`, and the page at `/docs` and `/redoc`.
+pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
+    let document = Bytes::from(agentos::document(server).to_json().unwrap_or_default());
+    let document = move || {
+        let document = document.clone();
+        async move { HttpResponse::Ok().content_type("application/json").body(document) }
+    };
+    let page = || async { file("text/html; charset=utf-8", PAGE) };
+    let script = || async { file("text/javascript; charset=utf-8", SCRIPT) };
+    let style = || async { file("text/css; charset=utf-8", STYLE) };
+    let pages = vec![
+        Endpoint::get("/docs", page),
+        Endpoint::get("/redoc", page),
+        Endpoint::get("/docs/app.js", script),
+        Endpoint::get("/docs/style.css", style),
+    ];
+    mount(pages, routes);
+    routes.service(web::resource("/openapi.json").route(web::get().to(document)));
+}
+
+fn file(kind: &'static str, text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((X_FRAME_OPTIONS, "DENY"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(text)
+}

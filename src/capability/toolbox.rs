@@ -1,0 +1,186 @@
+//! The tools of one agent, ready to be offered and called: names, schemas, compiled checks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jsonschema::{Draft, Validator};
+use serde_json::Value;
+
+use super::Tool;
+use crate::domain::Object;
+use crate::domain::tool::{ToolCall, ToolSpec};
+
+/// What an agent's capabilities and declared tools come to. Schemas are compiled once, here: keep it in an
+/// [`Arc`] and share it between runs.
+#[derive(Default)]
+pub struct Toolbox {
+    /// Paragraphs after the instructions, in the order of the capabilities.
+    pub prompts: Vec<String>,
+    /// By name.
+    pub tools: BTreeMap<String, ToolEntry>,
+}
+
+/// A tool and the checks of its arguments.
+pub struct ToolEntry {
+    /// What is called.
+    pub tool: Arc<dyn Tool>,
+    /// For the arguments it is called with.
+    whole: Validator,
+    /// For the model's arguments, where a person gives the others.
+    asked: Option<Validator>,
+}
+
+impl ToolEntry {
+    /// What the model sees and a restart may do.
+    pub fn spec(&self) -> &ToolSpec {
+        self.tool.spec()
+    }
+}
+
+impl Toolbox {
+    /// Adds a tool.
+    ///
+    /// # Errors
+    /// Why it cannot be offered to a model: its name, or the schema of its arguments.
+    pub(super) fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), String> {
+        let spec = tool.spec();
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if !matches!(spec.name.len(), 1..=64) || !spec.name.chars().all(letter) {
+            return Err("a name is 1 to 64 letters, digits, `_` and `-`".into());
+        }
+        if self.tools.contains_key(&spec.name) {
+            return Err("there are two of this name".into());
+        }
+        if spec.parameters.get("type").and_then(Value::as_str) != Some("object") {
+            return Err("the parameters must be a JSON Schema with `type: object`".into());
+        }
+        let whole = compile(&spec.parameters)
+            .map_err(|reason| format!("the parameters are no JSON Schema: {reason}"))?;
+        let asked = match spec.gate.user_input.as_slice() {
+            [] => None,
+            given => Some(compile(&without(&spec.parameters, given))?),
+        };
+        self.tools.insert(spec.name.clone(), ToolEntry { tool, whole, asked });
+        Ok(())
+    }
+
+    /// The tools as a model is told of them, by name.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        self.tools.values().map(|entry| entry.spec().clone()).collect()
+    }
+
+    /// The tool with this name.
+    pub fn get(&self, name: &str) -> Option<&ToolEntry> {
+        self.tools.get(name)
+    }
+
+    /// The arguments of a call a model asked for. What a person will give may be missing.
+    ///
+    /// # Errors
+    /// What the model should read: what is wrong, and what is expected.
+    pub fn check(&self, call: &ToolCall) -> Result<Object, String> {
+        let entry = self.known(&call.name)?;
+        let arguments = call.parsed().ok_or_else(|| {
+            format!("The arguments of `{}` are no JSON object. {}", call.name, expected(entry.spec()))
+        })?;
+        fits(entry, entry.asked.as_ref().unwrap_or(&entry.whole), arguments)
+    }
+
+    /// Whether these are arguments a tool can be called with, once people have given theirs.
+    ///
+    /// # Errors
+    /// What the model, or the person, should read.
+    pub fn check_whole(&self, name: &str, arguments: Object) -> Result<Object, String> {
+        let entry = self.known(name)?;
+        fits(entry, &entry.whole, arguments)
+    }
+
+    fn known(&self, name: &str) -> Result<&ToolEntry, String> {
+        self.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.tools.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            format!("There is no tool `{}`. Tools: {known}.", shortened(name, 80))
+        })
+    }
+}
+
+fn fits(entry: &ToolEntry, validator: &Validator, arguments: Object) -> Result<Object, String> {
+    let arguments = Value::Object(arguments);
+    match (violations(validator, &arguments), arguments) {
+        (None, Value::Object(arguments)) => Ok(arguments),
+        (reason, _) => {
+            let spec = entry.spec();
+            let reason = reason.unwrap_or_default();
+            Err(format!("The arguments of `{}` do not fit: {reason}. {}", spec.name, expected(spec)))
+        }
+    }
+}
+
+/// Compiles a schema. It cannot lead anywhere: what it refers to must be in it.
+pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .build(schema)
+        .map_err(|error| shortened(&error.to_string(), 300))
+}
+
+/// The first few things that are wrong with a value.
+pub(super) fn violations(validator: &Validator, value: &Value) -> Option<String> {
+    let found: Vec<String> = validator
+        .iter_errors(value)
+        .take(4)
+        .map(|error| {
+            let at = error.instance_path().to_string();
+            let what = shortened(&error.to_string(), 200);
+            if at.is_empty() { what } else { format!("{what} (at {at})") }
+        })
+        .collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
+/// The schema, with some arguments no longer required.
+fn without(schema: &Value, given: &[String]) -> Value {
+    let mut schema = schema.clone();
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|name| !given.iter().any(|one| Some(one.as_str()) == name.as_str()));
+    }
+    schema
+}
+
+/// The shape of a tool's arguments in a line: `Expected: a: number (required), b: string.`
+fn expected(spec: &ToolSpec) -> String {
+    let required = spec.parameters.get("required").and_then(Value::as_array);
+    let is_required =
+        |name: &str| required.is_some_and(|list| list.iter().any(|one| one.as_str() == Some(name)));
+    let properties = spec.parameters.get("properties").and_then(Value::as_object);
+    let shape: Vec<String> = properties
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| {
+            let kind = schema.get("type").map_or_else(|| "any".into(), kind);
+            let note = if is_required(name) { " (required)" } else { "" };
+            format!("{name}: {kind}{note}")
+        })
+        .collect();
+    if shape.is_empty() { "Expected: {}.".into() } else { format!("Expected: {}.", shape.join(", ")) }
+}
+
+/// `string`, or `string or null`.
+fn kind(of: &Value) -> String {
+    match of {
+        Value::String(one) => one.clone(),
+        Value::Array(several) => several.iter().map(kind).collect::<Vec<_>>().join(" or "),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "any".into(),
+    }
+}
+
+fn shortened(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.into();
+    }
+    let mut short = text.to_owned();
+    short.truncate(text.floor_char_boundary(max));
+    short.push('…');
+    short
+}

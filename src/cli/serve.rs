@@ -1,0 +1,83 @@
+//! `runhold serve`: the server, and what it says when it starts.
+#![expect(clippy::print_stdout, reason = "a command speaks to a terminal")]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::complain;
+use crate::app::App;
+use crate::config::{Config, LogFormat};
+use crate::domain::spec::Spec;
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn run(config: Config) -> ExitCode {
+    log(&config);
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(serve(&config)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = App::build(config).await?;
+    greet(config, &app);
+    app.run(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+fn log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+fn greet(config: &Config, app: &App) {
+    let address = app.address();
+    println!("Runhold {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    let catalog = app.runtime().catalog();
+    let agents: Vec<&str> = catalog.agents().map(|agent| agent.id().as_str()).collect();
+    println!("Agents in {}: {}", config.agents.display(), listed(&agents));
+    let token = match app.first_token() {
+        Some(token) => {
+            println!("Token (shown this once, kept as a hash): {}", token.reveal());
+            token.reveal()
+        }
+        None => "$RUNHOLD_TOKEN",
+    };
+    let Some(first) = catalog.agents().next() else { return };
+    println!(
+        "\nTry it:\n  curl -N http://{address}/agents/{}/runs -H 'Authorization: Bearer {token}' \\\n       -d 'message={}'",
+        first.id(),
+        suggestion(first),
+    );
+    println!("\nThe API is described at http://{address}/docs");
+}
+
+fn suggestion(spec: &Spec) -> &str {
+    match spec {
+        Spec::Agent(agent) => agent.quick_prompts.first().map_or("Hello", String::as_str),
+        Spec::Team(_) | Spec::Workflow(_) => "Hello",
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -1,1 +1,0 @@
-//! The parts' own configurations, read from file and environment.

@@ -1,1 +1,0 @@
-//! OpenAI-compatible providers, through async-openai.

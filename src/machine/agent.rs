@@ -1,0 +1,290 @@
+//! An agent's run: think, act, perhaps wait, until there is an answer.
+
+use std::collections::BTreeSet;
+
+use super::{News, Step, ToolOrder, Violation};
+use crate::domain::Object;
+use crate::domain::fact::{Answer, Decision, Fact, Failure, Outcome};
+use crate::domain::id::{CallId, ModelName};
+use crate::domain::message::{Finish, Usage};
+use crate::domain::spec::{AgentSpec, Limits};
+use crate::domain::time::Timestamp;
+use crate::domain::tool::{ToolCall, ToolResult, Verdict};
+use crate::domain::view::{Call, RunView, Turn};
+
+/// The code of a [`Failure`] that says: the process ended in the middle.
+pub const INTERRUPTED: &str = "interrupted";
+
+/// So many calls in a row that could not even be tried end the run (promise P16).
+const MAX_REFUSED_IN_A_ROW: usize = 3;
+
+/// A question that took the process down so often is not asked again.
+const MAX_INTERRUPTIONS: usize = 3;
+
+/// Decides for one run of an agent.
+#[derive(Debug, Clone)]
+pub struct AgentMachine {
+    view: RunView,
+    limits: Limits,
+    /// Who is asked, and who if that one fails.
+    models: Vec<ModelName>,
+    /// Calls whose intent was found in the log without an outcome.
+    doubted: BTreeSet<CallId>,
+}
+
+impl AgentMachine {
+    pub(super) fn new(view: RunView, agent: &AgentSpec) -> Self {
+        let models = std::iter::once(&agent.model).chain(&agent.fallback_models).cloned().collect();
+        Self { view, limits: agent.limits, models, doubted: BTreeSet::new() }
+    }
+
+    pub(super) fn view(&self) -> &RunView {
+        &self.view
+    }
+
+    /// After a replay: whoever started these calls is gone.
+    pub(super) fn doubt_open_calls(&mut self) {
+        self.doubted = self.open_calls().filter(|call| call.started.is_some()).map(id_of).collect();
+    }
+
+    /// Whether a question is open: asked, and neither answered nor given up.
+    pub(super) fn is_asking(&self) -> bool {
+        let open = |turn: &Turn| turn.answered.is_none() && turn.failure.is_none();
+        self.view.outcome.is_none() && self.view.turns.last().is_some_and(open)
+    }
+
+    pub(super) fn next(&self) -> Step {
+        if self.view.outcome.is_some() {
+            return Step::Stop;
+        }
+        if self.view.began.is_none() {
+            return Step::Prepare;
+        }
+        if !self.view.waiting.is_empty() {
+            return Step::Wait;
+        }
+        let open: Vec<_> = self.open_calls().map(|call| self.order(call)).collect();
+        if !open.is_empty() {
+            return Step::RunTools(open);
+        }
+        match self.next_model() {
+            Some(model) => Step::CallModel { turn: self.next_turn(), model: model.clone() },
+            None => Step::Stop,
+        }
+    }
+
+    pub(super) fn decide(&self, news: News) -> Vec<Fact> {
+        if self.view.outcome.is_some() {
+            return Vec::new();
+        }
+        match news {
+            News::Prepared { system, state, stored, history } => {
+                vec![Fact::RunPrepared { system, state, stored, history }]
+            }
+            News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],
+            News::ModelAnswered { tool_calls, gated, finish, usage, provider_id } => {
+                self.on_answer(tool_calls, &gated, finish, usage, provider_id)
+            }
+            News::ModelFailed(failure) => self.on_model_failure(failure),
+            News::ToolFinished { call, result } => self.on_tool_result(call, result),
+            News::Answered(answers) => self.on_answers(answers),
+            News::Cancelled { reason } => vec![self.finish(Outcome::Cancelled { reason })],
+            News::Broken(failure) => vec![self.finish(Outcome::Failed(failure))],
+        }
+    }
+
+    pub(super) fn apply(&mut self, at: Timestamp, fact: &Fact) -> Result<(), Violation> {
+        if self.view.outcome.is_some() {
+            let what = format!("a fact after the last one: {fact:?}");
+            return Err(Violation { run: self.view.run, what });
+        }
+        if let Fact::ToolFinished { call, .. } = fact {
+            self.doubted.remove(call);
+        }
+        self.view.apply_fact(at, fact);
+        Ok(())
+    }
+
+    fn open_calls(&self) -> impl Iterator<Item = &Call> {
+        self.view.calls().filter(|call| call.result.is_none())
+    }
+
+    fn order(&self, call: &Call) -> ToolOrder {
+        let values = match call.answer.as_ref().map(|answer| &answer.decision) {
+            Some(Decision::Approved { values }) => values.clone(),
+            Some(Decision::Rejected { .. } | Decision::Executed { .. }) | None => Object::new(),
+        };
+        ToolOrder {
+            call: call.call.clone(),
+            values,
+            in_doubt: self.doubted.contains(&call.call.id),
+            approved: call.answer.is_some(),
+        }
+    }
+
+    /// The number of the next question; an attempt that failed is asked again under its own.
+    fn next_turn(&self) -> u32 {
+        match self.view.turns.last() {
+            None => 1,
+            Some(turn) if turn.answered.is_some() => turn.number.saturating_add(1),
+            Some(turn) => turn.number,
+        }
+    }
+
+    /// Attempts at the present question that failed, latest first.
+    fn failures(&self) -> impl Iterator<Item = &Failure> {
+        let open = self.view.turns.iter().rev().take_while(|turn| turn.answered.is_none());
+        open.filter_map(|turn| turn.failure.as_ref())
+    }
+
+    /// The first model that has not failed at the present question.
+    fn next_model(&self) -> Option<&ModelName> {
+        let failed = self.failures().filter(|failure| failure.code != INTERRUPTED).count();
+        self.models.get(failed).or(self.models.last())
+    }
+
+    fn on_answer(
+        &self,
+        tool_calls: Vec<ToolCall>,
+        gated: &[CallId],
+        finish: Finish,
+        usage: Usage,
+        provider_id: Option<String>,
+    ) -> Vec<Fact> {
+        let turn = self.view.turns.last().map_or(1, |turn| turn.number);
+        let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
+        let tool_calls = self.with_fresh_ids(tool_calls);
+        let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
+        let waits = asked.iter().map(|call| gated.contains(call));
+        let mut facts = Vec::with_capacity(named.len().saturating_add(2));
+        let wants_more = !named.is_empty();
+        let over = self.over_limit(named.len(), &usage);
+        facts.push(Fact::ModelAnswered { turn, tool_calls, finish, usage, provider_id });
+        match (wants_more, over) {
+            (false, _) => facts.push(self.finish(Outcome::Completed)),
+            (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
+            (true, None) => {
+                let (held, free): (Vec<_>, Vec<_>) = named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
+                if !held.is_empty() {
+                    facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
+                }
+            }
+        }
+        facts
+    }
+
+    /// A call's id is its idempotency key, so none may come twice in a run, whatever the model says.
+    fn with_fresh_ids(&self, mut calls: Vec<ToolCall>) -> Vec<ToolCall> {
+        let mut taken: BTreeSet<CallId> = self.view.calls().map(id_of).collect();
+        for call in &mut calls {
+            let mut again = 2;
+            let stem: String = call.id.as_str().chars().take(24).collect();
+            while taken.contains(&call.id) {
+                if let Ok(id) = format!("{}-{again}", stem.trim_end()).parse() {
+                    call.id = id;
+                }
+                again += 1;
+            }
+            taken.insert(call.id.clone());
+        }
+        calls
+    }
+
+    /// Which cap keeps the run from doing what the model wants next.
+    fn over_limit(&self, new_calls: usize, usage: &Usage) -> Option<Failure> {
+        let limits = self.limits;
+        let mut spent = self.view.usage();
+        spent.add(usage);
+        let calls = self.view.calls().count().saturating_add(new_calls);
+        let what = if self.view.turns.len() >= limits.model_calls as usize {
+            format!("the limit of {} model calls", limits.model_calls)
+        } else if calls > limits.tool_calls as usize {
+            format!("the limit of {} tool calls", limits.tool_calls)
+        } else if limits.tokens > 0 && spent.total() > limits.tokens {
+            format!("the limit of {} tokens", limits.tokens)
+        } else {
+            return None;
+        };
+        Some(Failure::new("limit", format!("the run reached {what}")))
+    }
+
+    fn on_model_failure(&self, failure: Failure) -> Vec<Fact> {
+        let turn = self.view.turns.last().map_or(1, |turn| turn.number);
+        let interrupted = failure.code == INTERRUPTED;
+        let failed_before = self.failures().filter(|before| (before.code == INTERRUPTED) == interrupted).count();
+        let tries = if interrupted {
+            MAX_INTERRUPTIONS
+        } else {
+            self.models.len()
+        };
+        let attempts = self.view.turns.len();
+        let mut facts = vec![Fact::ModelFailed { turn, failure: failure.clone() }];
+        if failed_before.saturating_add(1) >= tries || attempts >= self.limits.model_calls as usize {
+            facts.push(self.finish(Outcome::Failed(failure)));
+        }
+        facts
+    }
+
+    fn on_tool_result(&self, call: CallId, result: ToolResult) -> Vec<Fact> {
+        let refused = if result.verdict == Verdict::Refused {
+            self.refused_in_a_row().saturating_add(1)
+        } else {
+            0
+        };
+        let why = result.content.clone();
+        let mut changed = self.view.state.clone();
+        crate::domain::state::apply(&mut changed, &result.state);
+        let mut facts = vec![Fact::ToolFinished { call, result }];
+        if refused >= MAX_REFUSED_IN_A_ROW {
+            let message = format!("the model made {refused} tool calls in a row that could not be tried: {why}");
+            let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
+            facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
+        }
+        facts
+    }
+
+    /// How many of the latest finished calls were refused without one between that was tried.
+    fn refused_in_a_row(&self) -> usize {
+        let mut finished: Vec<_> =
+            self.view.calls().filter_map(|call| Some((call.finished?, call.result.as_ref()?.verdict))).collect();
+        finished.sort_by_key(|(at, _)| *at);
+        finished.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Refused).count()
+    }
+
+    fn on_answers(&self, answers: Vec<Answer>) -> Vec<Fact> {
+        let known: Vec<Answer> =
+            answers.into_iter().filter(|answer| self.view.waiting.contains(&answer.call)).collect();
+        let mut facts = Vec::with_capacity(known.len().saturating_add(1));
+        let effects: Vec<Fact> = known.iter().map(on_decision).collect();
+        facts.push(Fact::Resumed { answers: known });
+        facts.extend(effects);
+        facts
+    }
+
+    fn finish(&self, outcome: Outcome) -> Fact {
+        Fact::RunFinished { outcome, state: self.changes_of(&self.view.state) }
+    }
+
+    fn changes_of(&self, state: &Object) -> Vec<crate::domain::state::Change> {
+        crate::domain::state::diff(&self.view.stored, state)
+    }
+}
+
+fn id_of(call: &Call) -> CallId {
+    call.call.id.clone()
+}
+
+/// What a decision means for its call: it goes ahead, or has its result at once.
+fn on_decision(answer: &Answer) -> Fact {
+    let call = answer.call.clone();
+    let result = match &answer.decision {
+        Decision::Approved { .. } => return Fact::ToolStarted { call },
+        Decision::Rejected { note } => {
+            let note = note.as_deref().unwrap_or("no reason given");
+            ToolResult::failed(format!("A person rejected this call: {note}"))
+        }
+        Decision::Executed { result } => ToolResult::done(result.clone()),
+    };
+    Fact::ToolFinished { call, result }
+}

@@ -1,0 +1,408 @@
+//! Drives one run: performs a step, writes down what happened, and again.
+//!
+//! Facts gather in a buffer and are written before anything that cannot be taken back: before a tool is called,
+//! before a piece is shown. Only one thing goes on beside a write: the question to the model, whose answer
+//! nobody sees until the write is done.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, future};
+use tokio::time::{Instant, timeout};
+
+use super::Inner;
+use super::desk::Desk;
+use super::error::Error;
+use super::host::RunHost;
+use super::journal::{Dated, Room};
+use super::lanes::{LiveRun, Stage};
+use super::settle;
+use crate::capability::Invocation;
+use crate::capability::toolbox::{Toolbox, ToolEntry};
+use crate::domain::Object;
+use crate::domain::fact::{Fact, Failure, Piece, Seq};
+use crate::domain::id::{CallId, ModelName};
+use crate::domain::message::{Message, ModelCall};
+use crate::domain::run::Status;
+use crate::domain::spec::Spec;
+use crate::domain::state::merge;
+use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
+use crate::llm::{Answer, Chunk};
+use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
+
+/// Pieces that are ready together are written together, so many at most.
+const PIECES_AT_ONCE: usize = 64;
+
+/// How often a write that failed is tried again.
+const RETRY_WRITE: Duration = Duration::from_millis(500);
+
+/// Drives one run.
+pub(super) struct Driver {
+    pub(super) live: Arc<LiveRun>,
+    inner: Arc<Inner>,
+    room: Arc<Room>,
+    machine: Machine,
+    toolbox: Arc<Toolbox>,
+    unwritten: Vec<Dated>,
+    /// The run's first entry, once it has one.
+    first: Option<Seq>,
+    /// Earlier runs' messages, read when the run's turn comes.
+    history: Vec<Message>,
+}
+
+/// Why a run is no longer driven, without having come to rest.
+pub(super) enum Halt {
+    /// Its facts cannot be written.
+    Store(Error),
+    /// The log does not add up.
+    Violation(crate::machine::Violation),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What a model's turn came to.
+enum Heard {
+    News(News),
+    Chunk(Vec<Result<Chunk, Failure>>),
+}
+
+impl Driver {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        live: Arc<LiveRun>,
+        room: Arc<Room>,
+        machine: Machine,
+        toolbox: Arc<Toolbox>,
+    ) -> Self {
+        Self { live, inner, room, machine, toolbox, unwritten: Vec::new(), first: None, history: Vec::new() }
+    }
+
+    /// A run that is being accepted: its first fact is not written yet.
+    pub(super) fn opening(mut self, start: Dated) -> Self {
+        self.unwritten.push(start);
+        self
+    }
+
+    /// A run that was accepted before: its first entry is this one.
+    pub(super) fn resuming(mut self, first: Seq) -> Self {
+        self.first = Some(first);
+        self
+    }
+
+    /// Drives until the run is over or waits for somebody.
+    pub(super) async fn drive(mut self) {
+        match self.go().await {
+            Ok(()) => self.live.reach(Stage::Resting(Arc::new(self.machine.view().clone()))),
+            Err(Halt::Store(error)) => {
+                tracing::warn!(run.id = %self.live.run, %error, "run {} is no longer driven", self.live.run);
+                self.live.reach(Stage::Lost(error));
+            }
+            Err(Halt::Violation(violation)) => {
+                tracing::error!(run.id = %self.live.run, %violation, "run {} is no longer driven", self.live.run);
+                self.live.reach(Stage::Lost(Error::Internal));
+            }
+        }
+    }
+
+    async fn go(&mut self) -> Result<(), Halt> {
+        if self.machine.is_asking() {
+            let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
+            self.record(News::ModelFailed(failure.retryable()))?;
+        }
+        let seconds = self.limits_seconds();
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            if let Some(reason) = self.live.stop_reason() {
+                self.record(News::Cancelled { reason })?;
+            }
+            match self.machine.next() {
+                Step::Prepare => self.prepare().await?,
+                Step::CallModel { turn, model } => self.call_model(turn, model, deadline).await?,
+                Step::RunTools(orders) => self.run_tools(orders, deadline).await?,
+                Step::Wait | Step::Stop => return self.write().await,
+            }
+        }
+    }
+
+    fn limits_seconds(&self) -> u64 {
+        match self.machine.view().spec.as_ref() {
+            Spec::Agent(agent) => agent.limits.seconds,
+            Spec::Team(team) => team.leader.limits.seconds,
+            Spec::Workflow(_) => u64::from(u32::MAX),
+        }
+    }
+
+    /// The run's first entry, once it is written.
+    pub(super) fn first(&self) -> Option<Seq> {
+        self.first
+    }
+
+    /// Decides what news from outside mean, for a run that nobody drives yet.
+    pub(super) fn take(&mut self, news: News) -> Result<(), Error> {
+        self.record(news).map_err(|_| Error::Internal)
+    }
+
+    /// Writes the run's first fact alone, for a run that must wait for its turn.
+    pub(super) async fn write_opening(&mut self) -> Result<(), Error> {
+        self.write_once().await
+    }
+
+    async fn prepare(&mut self) -> Result<(), Halt> {
+        let view = self.machine.view();
+        let news = match settle::prepare(&self.inner, &self.room, view).await {
+            Ok((news, history)) => {
+                self.history = history;
+                news
+            }
+            Err(settle::Unprepared::Store(error)) => return Err(error.into()),
+            Err(settle::Unprepared::Broken(failure)) => News::Broken(failure),
+        };
+        self.live.began();
+        self.record(news)
+    }
+
+    async fn call_model(&mut self, turn: u32, model: ModelName, deadline: Instant) -> Result<(), Halt> {
+        let call = self.question(&model).await?;
+        self.record(News::ModelCalled { turn, model: model.clone() })?;
+        let Some(provider) = self.inner.models.get(&model.provider).cloned() else {
+            let message = format!("there is no provider `{}`", model.provider);
+            return self.record(News::ModelFailed(Failure::new("unknown_provider", message)));
+        };
+        let live = self.live.clone();
+        let asked = async move {
+            tokio::select! {
+                answer = AssertUnwindSafe(provider.answer(call)).catch_unwind() => match answer {
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(failure)) => Err(News::ModelFailed(failure)),
+                    Err(_) => Err(News::ModelFailed(Failure::new("internal", "the model's adapter failed"))),
+                },
+                reason = live.stopped() => Err(News::Cancelled { reason }),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
+            }
+        };
+        let (written, answer) = future::join(self.write(), asked).await;
+        written?;
+        match answer {
+            Ok(answer) => self.listen(answer, deadline).await,
+            Err(news) => self.record(news),
+        }
+    }
+
+    async fn listen(&mut self, answer: Answer, deadline: Instant) -> Result<(), Halt> {
+        let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
+        let live = self.live.clone();
+        let stopped = live.stopped();
+        tokio::pin!(stopped);
+        loop {
+            let heard = tokio::select! {
+                biased;
+                reason = &mut stopped => Heard::News(News::Cancelled { reason }),
+                () = tokio::time::sleep_until(deadline) => Heard::News(out_of_time()),
+                chunk = chunks.next() => match chunk {
+                    Some(chunk) => Heard::Chunk(chunk),
+                    None => Heard::News(News::ModelFailed(
+                        Failure::new("truncated", "the model's answer has no end").retryable(),
+                    )),
+                },
+            };
+            match heard {
+                Heard::News(news) => return self.record(news),
+                Heard::Chunk(chunk) => {
+                    if let Some(news) = self.hear(chunk).await? {
+                        return self.record(news);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows the pieces; the news, if the answer is over.
+    async fn hear(&mut self, chunks: Vec<Result<Chunk, Failure>>) -> Result<Option<News>, Halt> {
+        let mut pieces = Vec::with_capacity(chunks.len());
+        let mut news = None;
+        for chunk in chunks {
+            match chunk {
+                Ok(Chunk::Piece(piece)) => pieces.push(piece),
+                Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
+                    let waits = |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
+                    let gated = tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
+                    let gated = gated.collect();
+                    news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
+                    break;
+                }
+                Err(failure) => {
+                    news = Some(News::ModelFailed(failure));
+                    break;
+                }
+            }
+        }
+        if !pieces.is_empty() {
+            self.say(pieces).await?;
+        }
+        Ok(news)
+    }
+
+    async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {
+        let at = self.inner.clock.now();
+        self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await?;
+        self.machine.apply(at, &Fact::Said { pieces }).map_err(Halt::Violation)
+    }
+
+    async fn question(&mut self, model: &ModelName) -> Result<ModelCall, Halt> {
+        if self.history.is_empty() && !self.machine.view().history.is_empty() {
+            self.history = settle::history(&self.inner, &self.room.log, &self.machine.view().history).await?;
+        }
+        Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
+    }
+
+    async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
+        self.write().await?;
+        let host = RunHost::new(self.machine.view(), &self.inner.clock);
+        let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
+        let mut calls: FuturesUnordered<_> =
+            orders.iter().map(|order| inner.perform(&host, &toolbox, order)).collect();
+        let live = self.live.clone();
+        let stopped = live.stopped();
+        tokio::pin!(stopped);
+        loop {
+            let next = tokio::select! {
+                biased;
+                reason = &mut stopped => Some(Err(News::Cancelled { reason })),
+                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                done = calls.next() => done.map(Ok),
+            };
+            match next {
+                None => return Ok(()),
+                Some(Err(news)) => return self.record(news),
+                Some(Ok((call, result))) => {
+                    self.record(News::ToolFinished { call, result })?;
+                    if self.machine.next() == Step::Stop {
+                        return Ok(());
+                    }
+                    if !calls.is_empty() {
+                        self.write().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides what the news mean, and believes it; it is written with the next write.
+    fn record(&mut self, news: News) -> Result<(), Halt> {
+        let at = self.inner.clock.now();
+        for fact in self.machine.decide(news) {
+            self.machine.apply(at, &fact).map_err(Halt::Violation)?;
+            self.unwritten.push((at, fact));
+        }
+        Ok(())
+    }
+
+    /// Writes what is not written. A run that was accepted waits for a store that is away.
+    async fn write(&mut self) -> Result<(), Halt> {
+        loop {
+            match self.write_once().await {
+                Ok(()) => return Ok(()),
+                Err(Error::Full | Error::Unavailable(_)) if self.first.is_some() && !self.inner.is_stopping() => {
+                    tokio::time::sleep(RETRY_WRITE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn write_once(&mut self) -> Result<(), Error> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let facts = std::mem::take(&mut self.unwritten);
+        let view = self.machine.view();
+        let fill = |desk: &mut Desk| settle::beside(desk, &self.room.log.owner, view, &facts, self.first);
+        let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
+        match written {
+            Ok(first) => {
+                if self.first.is_none() {
+                    self.first = Some(first);
+                    let status = if view.began.is_some() { Status::Running } else { Status::Pending };
+                    self.live.reach(Stage::Going { first, status });
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.unwritten = facts;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Calls a tool: checked, within its time, and never twice if once is all it may be.
+    async fn perform(
+        &self,
+        host: &RunHost,
+        toolbox: &Toolbox,
+        order: &ToolOrder,
+    ) -> (CallId, ToolResult) {
+        let call = &order.call;
+        let result = match toolbox.get(&call.name) {
+            Some(tool) if order.in_doubt && tool.spec().effect == Effect::Once => in_doubt(&call.name),
+            Some(tool) => match arguments(toolbox, order) {
+                Ok(arguments) => self.call_tool(host, tool, call, &arguments).await,
+                Err(why) => ToolResult::new(Verdict::Refused, why),
+            },
+            None => {
+                let why = toolbox.check(call).err().unwrap_or_default();
+                ToolResult::new(Verdict::Refused, why)
+            }
+        };
+        (call.id.clone(), result)
+    }
+
+    async fn call_tool(
+        &self,
+        host: &RunHost,
+        tool: &ToolEntry,
+        call: &ToolCall,
+        arguments: &Object,
+    ) -> ToolResult {
+        let key = format!("{}/{}", host.run(), call.id);
+        let own = host.for_call();
+        let limit = tool.spec().timeout;
+        let work = tool.tool.call(Invocation { arguments, key: &key, host: &own });
+        let mut result = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => ToolResult::failed("the tool failed in a way it should not"),
+            Err(_) => ToolResult::failed(format!("the tool took longer than {limit:?} and was given up")),
+        };
+        result.state = own.into_changes();
+        result
+    }
+}
+
+/// What a tool is called with: the model's arguments, a person's laid over them, checked.
+fn arguments(toolbox: &Toolbox, order: &ToolOrder) -> Result<Object, String> {
+    let mut arguments = toolbox.check(&order.call)?;
+    if !order.approved {
+        return Ok(arguments);
+    }
+    merge(&mut arguments, &order.values);
+    toolbox.check_whole(&order.call.name, arguments)
+}
+
+fn in_doubt(tool: &str) -> ToolResult {
+    let message = format!(
+        "It is not known whether `{tool}` took effect: the server stopped while it was being called. \
+         It was not called again. Find out before you try again."
+    );
+    ToolResult::new(Verdict::InDoubt, message)
+}
+
+fn out_of_time() -> News {
+    News::Broken(Failure::new("limit", "the run reached the limit of its time"))
+}

@@ -1,0 +1,284 @@
+//! Appends to the log, and lets any number of watchers read it, from any point, without a seam.
+//!
+//! A [`Room`] is a session's place in memory while somebody writes or watches: one pen, the latest entries, and
+//! a mark of how far the log goes. Watchers are told only that there is more and read it themselves, from the
+//! latest entries or from the store, so none can miss anything and none can slow a writer.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures::Stream;
+use futures::stream;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, watch};
+
+use super::desk::{Desk, Memory};
+use super::error::Error;
+use crate::domain::fact::{Entry, Fact, Piece, Seq};
+use crate::domain::id::RunId;
+use crate::domain::time::Timestamp;
+use crate::store::{Append, Batch, Log, Store};
+
+/// Entries a room keeps for watchers that are up to date; others read from the store.
+const KEPT_ENTRIES: usize = 256;
+
+/// Entries read from the store at a time.
+const READ_AHEAD: usize = 64;
+
+/// Lost races against another process before a write is given up.
+const MAX_RACES: usize = 5;
+
+/// A fact and when it was decided.
+pub(super) type Dated = (Timestamp, Fact);
+
+/// Writes and watches logs.
+pub(super) struct Journal {
+    store: Arc<dyn Store>,
+    rooms: Mutex<HashMap<Log, Weak<Room>>>,
+}
+
+/// A session's place in memory.
+pub(super) struct Room {
+    pub(super) log: Log,
+    pen: AsyncMutex<Memory>,
+    recent: Mutex<VecDeque<Arc<Entry>>>,
+    head: watch::Sender<Mark>,
+}
+
+/// How far a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Nobody has looked.
+    Unknown,
+    /// To here.
+    At(Seq),
+    /// It was taken away.
+    Gone,
+}
+
+impl Room {
+    fn new(log: Log) -> Self {
+        Self {
+            log,
+            pen: AsyncMutex::default(),
+            recent: Mutex::default(),
+            head: watch::Sender::new(Mark::Unknown),
+        }
+    }
+
+    /// The right to write, and what the writer before remembered.
+    pub(super) async fn pen(&self) -> AsyncGuard<'_, Memory> {
+        self.pen.lock().await
+    }
+
+    /// Says that the log was taken away: watchers end, writers fail.
+    pub(super) fn close(&self) {
+        self.head.send_replace(Mark::Gone);
+    }
+
+    fn is_closed(&self) -> bool {
+        *self.head.borrow() == Mark::Gone
+    }
+
+    fn publish(&self, entries: Vec<Entry>, head: Seq) {
+        let mut recent = unpoisoned(&self.recent);
+        let follows = recent.back().map(|last| last.last_seq().saturating_add(1));
+        if follows.is_some() && follows != entries.first().map(|first| first.seq) && !entries.is_empty() {
+            recent.clear();
+        }
+        recent.extend(entries.into_iter().map(Arc::new));
+        let over = recent.len().saturating_sub(KEPT_ENTRIES);
+        recent.drain(..over);
+        drop(recent);
+        self.head.send_replace(Mark::At(head));
+    }
+
+    /// The first entry after `after`, if it is among the latest.
+    fn recent_after(&self, after: Seq) -> Option<Arc<Entry>> {
+        let recent = unpoisoned(&self.recent);
+        let from = recent.partition_point(|entry| entry.last_seq() <= after);
+        let found = recent.get(from)?;
+        // Older entries may have left: only a seamless continuation counts.
+        (from > 0 || found.seq <= after.saturating_add(1)).then(|| found.clone())
+    }
+}
+
+impl Journal {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, rooms: Mutex::default() }
+    }
+
+    /// The room of a session; it stays as long as somebody holds it.
+    pub(super) fn room(&self, log: &Log) -> Arc<Room> {
+        let mut rooms = unpoisoned(&self.rooms);
+        if let Some(room) = rooms.get(log).and_then(Weak::upgrade).filter(|room| !room.is_closed()) {
+            return room;
+        }
+        if rooms.len() == rooms.capacity() {
+            rooms.retain(|_, room| room.strong_count() > 0);
+        }
+        let room = Arc::new(Room::new(log.clone()));
+        rooms.insert(log.clone(), Arc::downgrade(&room));
+        room
+    }
+
+    /// Writes facts of a run, and whatever `fill` puts on the desk beside them, in one batch.
+    ///
+    /// `fill` is called with the pen held and may be called again when another process was faster. When this
+    /// returns, the facts are durable and shown.
+    pub(super) async fn append(
+        &self,
+        room: &Room,
+        run: RunId,
+        facts: &[Dated],
+        mut fill: impl FnMut(&mut Desk) -> Result<(), Error>,
+    ) -> Result<Seq, Error> {
+        let mut memory = room.pen().await;
+        for _ in 0..MAX_RACES {
+            if room.is_closed() {
+                return Err(Error::NoSession(room.log.session.clone()));
+            }
+            let mut desk = memory.desk(&*self.store, &room.log).await?;
+            fill(&mut desk)?;
+            let first = desk.head().saturating_add(1);
+            let entries = numbered(first, run, facts);
+            let head = entries.last().map_or(desk.head(), Entry::last_seq);
+            let append = Append { log: room.log.clone(), after: desk.head(), entries: entries.clone() };
+            let (mut batch, remembered) = desk.into_batch()?;
+            if !append.entries.is_empty() {
+                batch.append = Some(append);
+            }
+            // Should this future be dropped while the store works, the next writer must read again.
+            memory.forget();
+            match self.store.commit(batch).await {
+                Ok(()) => {
+                    memory.remember(head, remembered);
+                    room.publish(entries, head);
+                    return Ok(first);
+                }
+                Err(crate::store::StoreError::Conflict(what)) => {
+                    tracing::debug!(what, "lost a race, reading again");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Conflict("changed by somebody else meanwhile; try again".into()))
+    }
+
+    /// Writes what `fill` puts on the desk, and no facts.
+    pub(super) async fn write(
+        &self,
+        room: &Room,
+        fill: impl FnMut(&mut Desk) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.append(room, RunId(uuid::Uuid::nil()), &[], fill).await.map(drop)
+    }
+
+    /// Writes pieces of an answer: written before they are shown, durable with the next fact.
+    pub(super) async fn say(
+        &self,
+        room: &Room,
+        run: RunId,
+        at: Timestamp,
+        pieces: Vec<Piece>,
+    ) -> Result<(), Error> {
+        let mut memory = room.pen().await;
+        if room.is_closed() {
+            return Err(Error::NoSession(room.log.session.clone()));
+        }
+        let after = memory.head(&*self.store, &room.log).await?;
+        let entries = numbered(after.saturating_add(1), run, &[(at, Fact::Said { pieces })]);
+        let head = entries.last().map_or(after, Entry::last_seq);
+        let append = Append { log: room.log.clone(), after, entries: entries.clone() };
+        memory.lose_head();
+        self.store.commit(Batch { append: Some(append), ..Batch::default() }).await?;
+        memory.advance(head);
+        room.publish(entries, head);
+        Ok(())
+    }
+
+    /// History, then live, without a seam. Ends only when the log is taken away.
+    pub(super) fn tail(
+        self: &Arc<Self>,
+        log: &Log,
+        after: Seq,
+    ) -> impl Stream<Item = Result<Arc<Entry>, Error>> + Send + use<> {
+        let room = self.room(log);
+        let watcher = Watcher {
+            journal: self.clone(),
+            head: room.head.subscribe(),
+            room,
+            at: after,
+            ahead: VecDeque::new(),
+        };
+        stream::unfold(watcher, |mut watcher| async move {
+            let next = watcher.next().await?;
+            Some((next, watcher))
+        })
+    }
+}
+
+/// One reader of a log.
+struct Watcher {
+    journal: Arc<Journal>,
+    room: Arc<Room>,
+    head: watch::Receiver<Mark>,
+    at: Seq,
+    ahead: VecDeque<Entry>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Result<Arc<Entry>, Error>> {
+        loop {
+            // Marked as seen before reading: what comes later wakes us again.
+            let mark = *self.head.borrow_and_update();
+            if mark == Mark::Gone {
+                return None;
+            }
+            if let Some(entry) = self.ahead.pop_front().map(Arc::new).or_else(|| self.room.recent_after(self.at)) {
+                return Some(Ok(self.take(entry)));
+            }
+            if mark != Mark::At(self.at) {
+                match self.journal.store.read(&self.room.log, self.at, READ_AHEAD).await {
+                    Ok(entries) => self.ahead = entries.into(),
+                    Err(error) => return Some(Err(error.into())),
+                }
+                if !self.ahead.is_empty() {
+                    continue;
+                }
+            }
+            if self.head.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Passes an entry on, without the pieces the reader has.
+    fn take(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
+        let seen = self.at.saturating_add(1).saturating_sub(entry.seq);
+        self.at = entry.last_seq();
+        match &entry.fact {
+            Fact::Said { pieces } if seen > 0 => {
+                let skip = usize::try_from(seen).unwrap_or(usize::MAX);
+                let pieces = pieces.iter().skip(skip).cloned().collect();
+                let (run, at) = (entry.run, entry.at);
+                Arc::new(Entry { seq: entry.seq.saturating_add(seen), run, at, fact: Fact::Said { pieces } })
+            }
+            _ => entry,
+        }
+    }
+}
+
+fn numbered(first: Seq, run: RunId, facts: &[Dated]) -> Vec<Entry> {
+    let mut seq = first;
+    let mut entries = Vec::with_capacity(facts.len());
+    for (at, fact) in facts {
+        entries.push(Entry { seq, run, at: *at, fact: fact.clone() });
+        seq = seq.saturating_add(fact.width());
+    }
+    entries
+}
+
+/// The lock; a panic elsewhere leaves these maps whole, so poisoning says nothing.
+pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,225 @@
+//! Who drives which run: a lane a session, one run at a time, in the order they were accepted.
+//!
+//! A lane exists while its session has runs to drive; it is one task. Nothing here is worth keeping: after a
+//! crash the lanes are made again from the log.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::driver::Driver;
+use super::error::Error;
+use super::journal::unpoisoned;
+use crate::domain::fact::Seq;
+use crate::domain::id::RunId;
+use crate::domain::run::Status;
+use crate::domain::view::RunView;
+use crate::store::Log;
+
+/// A run somebody drives or is about to.
+pub(super) struct LiveRun {
+    pub(super) run: RunId,
+    pub(super) log: Log,
+    state: watch::Sender<Stage>,
+    stop: watch::Sender<Option<String>>,
+}
+
+/// How far a live run is.
+#[derive(Debug, Clone)]
+pub(super) enum Stage {
+    /// Not written yet.
+    Accepting,
+    /// Written, from this entry on; waits or runs.
+    Going {
+        /// Its first entry.
+        first: Seq,
+        /// Pending or running.
+        status: Status,
+    },
+    /// Nobody drives it any more: it is over, or waits for somebody.
+    Resting(Arc<RunView>),
+    /// It could not be written.
+    Lost(Error),
+}
+
+impl LiveRun {
+    pub(super) fn new(run: RunId, log: Log) -> Arc<Self> {
+        Arc::new(Self { run, log, state: watch::Sender::new(Stage::Accepting), stop: watch::Sender::new(None) })
+    }
+
+    pub(super) fn reach(&self, stage: Stage) {
+        self.state.send_replace(stage);
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Stage> {
+        self.state.subscribe()
+    }
+
+    /// Where it stands, if it is going.
+    pub(super) fn status(&self) -> Option<Status> {
+        match &*self.state.borrow() {
+            Stage::Going { status, .. } => Some(*status),
+            Stage::Resting(view) => Some(view.status),
+            Stage::Accepting | Stage::Lost(_) => None,
+        }
+    }
+
+    pub(super) fn began(&self) {
+        self.state.send_if_modified(|stage| match stage {
+            Stage::Going { status, .. } => {
+                *status = Status::Running;
+                true
+            }
+            Stage::Accepting | Stage::Resting(_) | Stage::Lost(_) => false,
+        });
+    }
+
+    /// Asks it to stop; the first reason counts.
+    pub(super) fn stop(&self, reason: &str) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert_with(|| reason.to_owned());
+            first
+        });
+    }
+
+    /// The reason, as soon as it is asked to stop.
+    pub(super) async fn stopped(&self) -> String {
+        let mut stop = self.stop.subscribe();
+        let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_default()
+    }
+
+    /// The reason, if it was asked to stop.
+    pub(super) fn stop_reason(&self) -> Option<String> {
+        self.stop.borrow().clone()
+    }
+}
+
+/// All lanes, and all live runs by id.
+#[derive(Default)]
+pub(super) struct Lanes {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    lanes: HashMap<Log, Lane>,
+    live: HashMap<RunId, Arc<LiveRun>>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    current: Option<Arc<LiveRun>>,
+    waiting: VecDeque<Driver>,
+}
+
+/// What a run finds in its session.
+pub(super) enum Entered {
+    /// Nothing: drive it, the lane is its own.
+    Drive(Driver),
+    /// Others, and it waits behind them.
+    Queued,
+    /// Others, and it is not written yet: write it, then come back.
+    WriteFirst(Driver),
+}
+
+impl Lanes {
+    /// Whether the session has runs to drive, and how many.
+    pub(super) fn length(&self, log: &Log) -> usize {
+        let inner = unpoisoned(&self.inner);
+        inner.lanes.get(log).map_or(0, |lane| lane.waiting.len().saturating_add(1))
+    }
+
+    /// Takes a place for a run: at the head of a new lane, or in the queue of the one there is, where the log's
+    /// order counts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server is stopping.
+    pub(super) fn enter(&self, driver: Driver) -> Result<Entered, Error> {
+        let mut inner = unpoisoned(&self.inner);
+        if inner.closed {
+            return Err(Error::Unavailable("the server is stopping".into()));
+        }
+        let live = driver.live.clone();
+        match (inner.lanes.get_mut(&live.log), driver.first()) {
+            (None, _) => {
+                inner.live.insert(live.run, live.clone());
+                inner.lanes.insert(live.log.clone(), Lane { current: Some(live), waiting: VecDeque::new() });
+                Ok(Entered::Drive(driver))
+            }
+            (Some(_), None) => Ok(Entered::WriteFirst(driver)),
+            (Some(lane), Some(_)) => {
+                let at = lane.waiting.partition_point(|waiting| waiting.first() < driver.first());
+                lane.waiting.insert(at, driver);
+                inner.live.insert(live.run, live);
+                Ok(Entered::Queued)
+            }
+        }
+    }
+
+    /// The present run is done with: the next one, or none, and then the lane is gone.
+    pub(super) fn leave(&self, done: &LiveRun) -> Option<Driver> {
+        let mut inner = unpoisoned(&self.inner);
+        inner.live.remove(&done.run);
+        let closed = inner.closed;
+        let lane = inner.lanes.get_mut(&done.log)?;
+        // A server that stops begins nothing new; the log remembers what waits.
+        let next = if closed { None } else { lane.waiting.pop_front() };
+        match &next {
+            Some(driver) => lane.current = Some(driver.live.clone()),
+            None => {
+                inner.lanes.remove(&done.log);
+            }
+        }
+        next
+    }
+
+    /// Takes a waiting run out of its queue.
+    pub(super) fn withdraw(&self, run: RunId) -> Option<Driver> {
+        let mut inner = unpoisoned(&self.inner);
+        let log = inner.live.get(&run)?.log.clone();
+        let waiting = &mut inner.lanes.get_mut(&log)?.waiting;
+        let at = waiting.iter().position(|driver| driver.live.run == run)?;
+        waiting.remove(at)
+    }
+
+    /// A withdrawn run is done with.
+    pub(super) fn drop_withdrawn(&self, run: RunId) {
+        unpoisoned(&self.inner).live.remove(&run);
+    }
+
+    /// The live run of that name.
+    pub(super) fn live(&self, run: RunId) -> Option<Arc<LiveRun>> {
+        unpoisoned(&self.inner).live.get(&run).cloned()
+    }
+
+    /// The run of a session that is being driven.
+    pub(super) fn current(&self, log: &Log) -> Option<Arc<LiveRun>> {
+        unpoisoned(&self.inner).lanes.get(log).and_then(|lane| lane.current.clone())
+    }
+
+    /// Empties a session's queue and names the run that is going.
+    pub(super) fn clear(&self, log: &Log) -> Option<Arc<LiveRun>> {
+        let mut inner = unpoisoned(&self.inner);
+        let lane = inner.lanes.get_mut(log)?;
+        let dropped: Vec<_> = lane.waiting.drain(..).map(|driver| driver.live.run).collect();
+        let current = lane.current.clone();
+        for run in dropped {
+            inner.live.remove(&run);
+        }
+        current
+    }
+
+    /// Lets nothing new in.
+    pub(super) fn close(&self) {
+        unpoisoned(&self.inner).closed = true;
+    }
+
+    /// How many runs are being driven.
+    pub(super) fn busy(&self) -> usize {
+        unpoisoned(&self.inner).lanes.len()
+    }
+}

@@ -1,0 +1,66 @@
+//! What a model is told first: instructions rendered over what is known, and what capabilities add.
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde_json::json;
+
+use crate::capability::toolbox::Toolbox;
+use crate::domain::Object;
+use crate::domain::message::{Input, Message};
+use crate::domain::spec::AgentSpec;
+use crate::domain::time::Timestamp;
+use crate::domain::view::RunView;
+
+/// Steps a template may take; more is a loop gone wrong.
+const FUEL: u64 = 100_000;
+
+/// The system message of a run; `None` if there is nothing to say.
+///
+/// # Errors
+/// Why the instructions do not render: a syntax error, or a name that is not known.
+pub(super) fn system(
+    agent: &AgentSpec,
+    toolbox: &Toolbox,
+    view: &RunView,
+    state: &Object,
+    now: Timestamp,
+) -> Result<Option<String>, String> {
+    let mut parts = vec![render(agent, view, state, now)?];
+    parts.extend(toolbox.prompts.iter().cloned());
+    if view.options.show_state {
+        parts.push(format!("<session_state>\n{}\n</session_state>", json!(state)));
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
+}
+
+fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> Result<String, String> {
+    let text = &agent.instructions;
+    if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+        return Ok(text.clone());
+    }
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    let values = context! {
+        session_state => Serde(state),
+        dependencies => Serde(view.options.dependencies.clone().unwrap_or_default()),
+        user => view.user.as_ref().map(ToString::to_string),
+        now => now.to_string(),
+    };
+    environment
+        .render_str(text, values)
+        .map_err(|error| format!("the instructions of `{}` do not render: {error}", agent.id))
+}
+
+/// The run's own messages, with its dependencies shown beside the input where the client asked for that.
+pub(super) fn with_dependencies(view: &RunView) -> Vec<Message> {
+    let mut messages = view.messages();
+    if let (true, Some(dependencies)) = (view.options.show_dependencies, &view.options.dependencies)
+        && let Some(Message::User { input }) = messages.first_mut()
+    {
+        let text = format!("{}\n\n<context>\n{}\n</context>", input.text, json!(dependencies));
+        *input = Input { text, media: std::mem::take(&mut input.media) };
+    }
+    messages
+}

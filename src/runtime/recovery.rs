@@ -1,0 +1,68 @@
+//! After a crash: finds the runs nobody drives, and drives them.
+//!
+//! A run is found by its mark among the open runs, which is written with its first fact and taken away with its
+//! last. Nothing here knows what a run does: it replays the facts and hands the machine to a driver.
+
+use std::sync::Arc;
+
+use super::Inner;
+use super::error::Error;
+use super::records::{self, OPEN_RUN};
+use super::settle::OpenRun;
+use crate::domain::document::{Place, Query};
+use crate::domain::id::{Owner, RunId};
+use crate::domain::run::Run;
+
+/// Open runs read at a time.
+const STEP: usize = 500;
+
+/// Takes up every open run; how many there were.
+pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
+    let mut open = open_runs(inner).await?;
+    // Within a session, the order in which they were accepted.
+    open.sort_by_key(|(_, run)| run.first);
+    let mut taken_up = 0_usize;
+    for (owner, run) in open {
+        match take_up(inner, &owner, &run).await {
+            Ok(()) => taken_up = taken_up.saturating_add(1),
+            Err(error) => tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id),
+        }
+    }
+    Ok(taken_up)
+}
+
+async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
+    let driver = inner.driver_of(owner, run).await?;
+    tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
+    inner.clone().enter(driver).await.map(drop)
+}
+
+async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {
+    let mut found = Vec::new();
+    let mut after: Option<Place> = None;
+    loop {
+        let query = Query {
+            owner: records::server(),
+            kind: OPEN_RUN,
+            tag: None,
+            newest_first: false,
+            after: after.take(),
+            skip: 0,
+            limit: STEP,
+        };
+        let page = inner.store.list(&query).await?;
+        for record in &page.records {
+            let (Ok(mark), Ok(id)) = (records::parse::<OpenRun>(record), record.key.id.parse::<RunId>()) else {
+                continue;
+            };
+            match inner.stored_run(&mark.owner, id).await {
+                Ok(run) => found.push((mark.owner, run)),
+                Err(error) => tracing::error!(run.id = %id, %error, "an open run has no readable record"),
+            }
+        }
+        after = page.records.last().map(|last| Place { sort: last.sort, id: last.key.id.clone() });
+        if after.is_none() || page.records.len().saturating_add(page.damaged) < STEP {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Sessions: made, read, listed, changed, taken away.
+
+use super::Runtime;
+use super::desk::Desk;
+use super::error::Error;
+use super::records::{self, SESSION};
+use crate::domain::document::{Place, Query, Tag};
+use crate::domain::id::{ComponentId, Owner, SessionId, UserId};
+use crate::domain::run::{NewSession, Session, SessionData, SessionPatch};
+use crate::domain::spec::ComponentKind;
+use crate::store::{Batch, Log};
+
+/// Sessions looked at before a search that no index serves gives up looking further back.
+const MAX_SCANNED: usize = 100_000;
+
+/// Sessions read at a time by such a search.
+const SCAN_STEP: usize = 500;
+
+/// Longest title kept from a first message, in bytes.
+const MAX_FIRST_INPUT: usize = 1_000;
+
+/// A session with what it carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionDetail {
+    /// The header.
+    pub session: Session,
+    /// State, metadata, summary.
+    pub data: SessionData,
+}
+
+impl SessionDetail {
+    /// The name shown: given by a person, or the start of the first message.
+    pub fn title(&self) -> &str {
+        self.session.title.as_deref().or(self.session.first_input.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Which sessions to list. What is unset does not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this kind of component.
+    pub kind: Option<ComponentKind>,
+    /// Of this component.
+    pub component: Option<ComponentId>,
+    /// Of this user.
+    pub user: Option<UserId>,
+    /// With this text in the title or the state, whatever its case.
+    pub text: Option<String>,
+    /// In which order.
+    pub sort: SessionSort,
+    /// Largest first.
+    pub newest_first: bool,
+    /// Pass over so many.
+    pub skip: usize,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What sessions are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionSort {
+    /// When they were made.
+    #[default]
+    Created,
+    /// When they last changed.
+    Updated,
+    /// What they are called.
+    Title,
+}
+
+/// Part of a list of sessions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionPage {
+    /// In order.
+    pub sessions: Vec<SessionDetail>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+impl Runtime {
+    /// Makes a session, durably.
+    ///
+    /// # Errors
+    /// [`Error::SessionExists`]; what the store says.
+    pub async fn create_session(&self, owner: &Owner, new: NewSession) -> Result<SessionDetail, Error> {
+        let (id, fresh) = self.session_id(new.id.clone())?;
+        let room = self.journal().room(&Log { owner: owner.clone(), session: id.clone() });
+        if fresh {
+            room.pen().await.begin_empty();
+        }
+        let now = self.now();
+        let session = Session {
+            id: id.clone(),
+            kind: new.kind,
+            component: new.component,
+            user: new.user,
+            title: new.title,
+            first_input: None,
+            created: now,
+            updated: now,
+            runs: 0,
+            usage: Default::default(),
+        };
+        let detail = SessionDetail { session, data: new.data };
+        let fill = |desk: &mut Desk| {
+            if desk.session.is_some() {
+                return Err(Error::SessionExists(id.clone()));
+            }
+            desk.session = Some(detail.session.clone());
+            desk.data = detail.data.clone();
+            Ok(())
+        };
+        self.journal().write(&room, fill).await?;
+        Ok(detail)
+    }
+
+    /// The id a client chose, or one made now; and whether it was made now.
+    pub(super) fn session_id(&self, chosen: Option<SessionId>) -> Result<(SessionId, bool), Error> {
+        match chosen {
+            Some(id) => Ok((id, false)),
+            None => Ok((self.fresh().to_string().parse().map_err(|_| Error::Internal)?, true)),
+        }
+    }
+
+    /// A session with what it carries.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`]; what the store says.
+    pub async fn session(&self, owner: &Owner, id: &SessionId) -> Result<SessionDetail, Error> {
+        let record = self.store().get(&records::session_key(owner, id)).await?;
+        let record = record.ok_or_else(|| Error::NoSession(id.clone()))?;
+        self.detail(owner, records::parse(&record)?).await
+    }
+
+    async fn detail(&self, owner: &Owner, session: Session) -> Result<SessionDetail, Error> {
+        let data = self.store().get(&records::data_key(owner, &session.id)).await?;
+        let data = data.map(|record| records::parse(&record)).transpose()?.unwrap_or_default();
+        Ok(SessionDetail { session, data })
+    }
+
+    /// Part of a list of sessions.
+    ///
+    /// By creation, filtered by kind, component of a kind, user, or user and kind, it reads the sessions it
+    /// returns and no others. Any other order or filter reads headers, the latest 100,000 at most.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn sessions(&self, owner: &Owner, filter: SessionFilter) -> Result<SessionPage, Error> {
+        let (tag, exact) = index_for(&filter);
+        if exact && filter.sort == SessionSort::Created && filter.text.is_none() {
+            let query = Query {
+                owner: owner.clone(),
+                kind: SESSION,
+                tag,
+                newest_first: filter.newest_first,
+                after: None,
+                skip: filter.skip,
+                limit: filter.limit,
+            };
+            let page = self.store().list(&query).await?;
+            let mut sessions = Vec::with_capacity(page.records.len());
+            for record in &page.records {
+                if let Ok(session) = records::parse(record) {
+                    sessions.push(self.detail(owner, session).await?);
+                }
+            }
+            return Ok(SessionPage { sessions, total: page.total });
+        }
+        self.search(owner, tag, &filter).await
+    }
+
+    async fn search(
+        &self,
+        owner: &Owner,
+        tag: Option<Tag>,
+        filter: &SessionFilter,
+    ) -> Result<SessionPage, Error> {
+        let text = filter.text.as_ref().map(|text| text.to_lowercase());
+        let mut found: Vec<SessionDetail> = Vec::new();
+        let mut after: Option<Place> = None;
+        let mut scanned = 0;
+        while scanned < MAX_SCANNED {
+            let query = Query {
+                owner: owner.clone(),
+                kind: SESSION,
+                tag: tag.clone(),
+                newest_first: true,
+                after: after.take(),
+                skip: 0,
+                limit: SCAN_STEP,
+            };
+            let page = self.store().list(&query).await?;
+            for record in &page.records {
+                let Ok(session) = records::parse::<Session>(record) else { continue };
+                if !fits(&session, filter) {
+                    continue;
+                }
+                let detail = match &text {
+                    Some(_) => self.detail(owner, session).await?,
+                    None => SessionDetail { session, data: SessionData::default() },
+                };
+                if text.as_ref().is_none_or(|text| holds(&detail, text)) {
+                    found.push(detail);
+                }
+            }
+            let seen = page.records.len().saturating_add(page.damaged);
+            scanned = scanned.saturating_add(seen);
+            after = page.records.last().map(|last| Place { sort: last.sort, id: last.key.id.clone() });
+            if seen < SCAN_STEP || after.is_none() {
+                break;
+            }
+        }
+        sort(&mut found, filter);
+        let total = found.len() as u64;
+        let mut sessions = Vec::with_capacity(filter.limit.min(found.len()));
+        for detail in found.into_iter().skip(filter.skip).take(filter.limit) {
+            sessions.push(self.detail(owner, detail.session).await?);
+        }
+        Ok(SessionPage { sessions, total })
+    }
+
+    /// Replaces what the patch names, whole; the rest stays.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`]; what the store says.
+    pub async fn change_session(
+        &self,
+        owner: &Owner,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<SessionDetail, Error> {
+        let room = self.journal().room(&Log { owner: owner.clone(), session: id.clone() });
+        let now = self.now();
+        let mut changed = None;
+        let fill = |desk: &mut Desk| {
+            let session = desk.session_mut()?;
+            session.updated = now;
+            if let Some(title) = &patch.title {
+                session.title = Some(title.clone());
+            }
+            let session = session.clone();
+            replace(&mut desk.data.state, &patch.state);
+            replace(&mut desk.data.metadata, &patch.metadata);
+            replace(&mut desk.data.summary, &patch.summary);
+            changed = Some(SessionDetail { session, data: desk.data.clone() });
+            Ok(())
+        };
+        self.journal().write(&room, fill).await?;
+        changed.ok_or(Error::Internal)
+    }
+
+    /// Stops a session's runs and takes everything of it away. With `user`: only if it is that user's. A session
+    /// that is not there is no error.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn delete_session(
+        &self,
+        owner: &Owner,
+        id: &SessionId,
+        user: Option<&UserId>,
+    ) -> Result<(), Error> {
+        let session = match self.session(owner, id).await {
+            Ok(detail) => detail.session,
+            Err(Error::NoSession(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if user.is_some() && session.user.as_ref() != user {
+            return Ok(());
+        }
+        let log = Log { owner: owner.clone(), session: id.clone() };
+        self.stop_lane(&log, "the session was deleted");
+        let room = self.journal().room(&log);
+        let mut memory = room.pen().await;
+        loop {
+            let runs = self.run_page(owner, id, None, SCAN_STEP).await?;
+            let mut batch = Batch::default();
+            for run in &runs {
+                batch.deletes.push(records::run_key(owner, run.id));
+                batch.deletes.push(records::open_run_key(run.id));
+            }
+            let last = runs.len() < SCAN_STEP;
+            if last {
+                batch.deletes.push(records::session_key(owner, id));
+                batch.deletes.push(records::data_key(owner, id));
+                batch.forget.push(log.clone());
+            }
+            memory.forget();
+            self.store().commit(batch).await?;
+            if last {
+                room.close();
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The start of a message, as a title for a session nobody named.
+pub(super) fn first_input(text: &str) -> Option<String> {
+    let text = text.trim();
+    let cut = text.floor_char_boundary(MAX_FIRST_INPUT);
+    let start = text.get(..cut)?;
+    (!start.is_empty()).then(|| start.to_owned())
+}
+
+/// The narrowest index for a filter, and whether it answers the filter by itself.
+fn index_for(filter: &SessionFilter) -> (Option<Tag>, bool) {
+    match (&filter.user, filter.kind, &filter.component) {
+        (None, None, None) => (None, true),
+        (None, Some(kind), None) => (Some(records::kind_tag(kind)), true),
+        (None, Some(kind), Some(component)) => {
+            (Some(records::component_tag(kind, component.as_str())), true)
+        }
+        (None, None, Some(_)) => (None, false),
+        (Some(user), None, None) => (Some(records::user_tag(user)), true),
+        (Some(user), Some(kind), None) => (Some(records::user_kind_tag(user, kind)), true),
+        (Some(user), _, Some(_)) => (Some(records::user_tag(user)), false),
+    }
+}
+
+fn fits(session: &Session, filter: &SessionFilter) -> bool {
+    filter.kind.is_none_or(|kind| session.kind == kind)
+        && (filter.component.is_none() || session.component == filter.component)
+        && (filter.user.is_none() || session.user == filter.user)
+}
+
+fn holds(detail: &SessionDetail, text: &str) -> bool {
+    let state = || detail.data.state.as_ref().and_then(|state| serde_json::to_string(state).ok());
+    detail.title().to_lowercase().contains(text)
+        || state().is_some_and(|state| state.to_lowercase().contains(text))
+}
+
+fn sort(found: &mut [SessionDetail], filter: &SessionFilter) {
+    match filter.sort {
+        SessionSort::Created => found.sort_by_key(|detail| detail.session.created),
+        SessionSort::Updated => found.sort_by_key(|detail| detail.session.updated),
+        SessionSort::Title => found.sort_by_cached_key(|detail| detail.title().to_lowercase()),
+    }
+    if filter.newest_first {
+        found.reverse();
+    }
+}
+
+fn replace<T: Clone>(stored: &mut Option<T>, patch: &Option<T>) {
+    if patch.is_some() {
+        stored.clone_from(patch);
+    }
+}

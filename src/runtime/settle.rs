@@ -1,0 +1,242 @@
+//! What a run starts from, and what is written beside its facts.
+
+use serde::{Deserialize, Serialize};
+
+use super::Inner;
+use super::desk::Desk;
+use super::error::Error;
+use super::journal::{Dated, Room};
+use super::prompt;
+use super::records;
+use super::sessions::first_input;
+use crate::capability::toolbox::Toolbox;
+use crate::domain::Object;
+use crate::domain::document::Tags;
+use crate::domain::fact::{Fact, Failure, Outcome, RunStart, Seq};
+use crate::domain::id::{ModelName, Owner, RunId, SessionId};
+use crate::domain::message::{Message, ModelCall, Usage};
+use crate::domain::run::{Run, Session, Status};
+use crate::domain::spec::{AgentSpec, Spec};
+use crate::domain::state;
+use crate::domain::view::RunView;
+use crate::machine::News;
+use crate::store::{Expect, Log};
+
+/// Why a run cannot begin.
+pub(super) enum Unprepared {
+    /// Not now.
+    Store(Error),
+    /// Never: its instructions do not render, say.
+    Broken(Failure),
+}
+
+/// Settles what a run starts from: state, instructions, which earlier runs are shown.
+pub(super) async fn prepare(
+    inner: &Inner,
+    room: &Room,
+    view: &RunView,
+) -> Result<(News, Vec<Message>), Unprepared> {
+    let Some(agent) = agent_of(&view.spec) else {
+        return Err(Unprepared::Broken(Failure::new("internal", "only agents are prepared here")));
+    };
+    let (stored, has_past) = stored_state(inner, room).await.map_err(Unprepared::Store)?;
+    let mut state = agent.session_state.clone();
+    state::merge(&mut state, &stored);
+    if let Some(own) = &view.options.session_state {
+        state::merge(&mut state, own);
+    }
+    let wanted = match view.options.history {
+        _ if !has_past => 0,
+        Some(false) => 0,
+        Some(true) => agent.history_runs.max(1),
+        None => agent.history_runs,
+    };
+    let runs = earlier_runs(inner, &room.log, view, wanted as usize).await.map_err(Unprepared::Store)?;
+    let history = history(inner, &room.log, &runs).await.map_err(Unprepared::Store)?;
+    let toolbox = inner.toolbox(&view.spec).map_err(|why| Unprepared::Broken(Failure::new("invalid_agent", why)))?;
+    let system = prompt::system(agent, &toolbox, view, &state, inner.clock.now())
+        .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
+    Ok((News::Prepared { system, state, stored, history: runs }, history))
+}
+
+/// The agent behind a spec: the agent itself, or a team's leader.
+pub(super) fn agent_of(spec: &Spec) -> Option<&AgentSpec> {
+    match spec {
+        Spec::Agent(agent) => Some(agent),
+        Spec::Team(team) => Some(&team.leader),
+        Spec::Workflow(_) => None,
+    }
+}
+
+/// The session's state, and whether it has had runs.
+async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Error> {
+    let mut memory = room.pen().await;
+    let desk = memory.desk(&*inner.store, &room.log).await?;
+    let has_past = desk.session.is_some_and(|session| session.runs > 0);
+    Ok((desk.data.state.unwrap_or_default(), has_past))
+}
+
+/// The latest completed runs before this one, oldest first.
+async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -> Result<Vec<RunId>, Error> {
+    let mut found: Vec<RunId> = Vec::with_capacity(wanted);
+    let mut before = None;
+    let step = wanted.saturating_add(4);
+    // A session whose latest runs all failed is not searched to its beginning.
+    for _ in 0..8 {
+        if found.len() >= wanted {
+            break;
+        }
+        let page = inner.run_page(&log.owner, &log.session, before, step).await?;
+        let last = page.len() < step;
+        before = page.last().map(|run| (run.first, run.id));
+        let fit = |run: &&Run| run.status == Status::Completed && run.parent.is_none() && run.id != view.run;
+        found.extend(page.iter().filter(fit).map(|run| run.id));
+        if last {
+            break;
+        }
+    }
+    found.truncate(wanted);
+    found.reverse();
+    Ok(found)
+}
+
+/// The messages of earlier runs, oldest first.
+pub(super) async fn history(inner: &Inner, log: &Log, runs: &[RunId]) -> Result<Vec<Message>, Error> {
+    let mut messages = Vec::new();
+    for run in runs {
+        let Ok(run) = inner.stored_run(&log.owner, *run).await else { continue };
+        let entries = inner.entries(&log.owner, &run).await?;
+        if let Some(view) = RunView::of(run.id, &entries) {
+            messages.extend(view.messages());
+        }
+    }
+    Ok(messages)
+}
+
+/// The question to a model, as the run stands.
+pub(super) fn question(
+    view: &RunView,
+    model: &ModelName,
+    history: &[Message],
+    toolbox: &Toolbox,
+) -> ModelCall {
+    let system = view.system.iter().map(|text| Message::System { text: text.clone() });
+    let mut messages: Vec<Message> = system.chain(history.iter().cloned()).collect();
+    messages.extend(prompt::with_dependencies(view));
+    let agent_schema = agent_of(&view.spec).and_then(|agent| agent.output_schema.clone());
+    ModelCall {
+        model: model.clone(),
+        messages,
+        tools: toolbox.specs(),
+        output_schema: view.options.output_schema.clone().or(agent_schema),
+    }
+}
+
+/// Puts on the desk what belongs beside a run's facts: its record, the session's header and state. `first` is
+/// the run's first entry, once it has one.
+pub(super) fn beside(
+    desk: &mut Desk,
+    owner: &Owner,
+    view: &RunView,
+    facts: &[Dated],
+    first: Option<Seq>,
+) -> Result<(), Error> {
+    let started = facts.iter().find_map(|(_, fact)| match fact {
+        Fact::RunStarted(start) => Some(start.as_ref()),
+        _ => None,
+    });
+    let rested = facts.iter().any(|(_, fact)| {
+        matches!(fact, Fact::RunFinished { .. } | Fact::Paused { .. } | Fact::Resumed { .. })
+    });
+    if let Some(start) = started {
+        open_session(desk, view, start)?;
+    }
+    if view.outcome.is_some() {
+        close_run(desk, view, facts)?;
+    }
+    if started.is_none() && !rested {
+        return Ok(());
+    }
+    let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
+    let run = Run {
+        id: view.run,
+        session: view.session.clone(),
+        kind: view.spec.kind(),
+        component: view.spec.id().clone(),
+        user: view.user.clone(),
+        parent: view.parent,
+        status: view.status,
+        created: view.created,
+        first: first.unwrap_or(desk.head().saturating_add(1)),
+        last: view.status.is_over().then(|| desk.head().saturating_add(width)),
+        failure: match &view.outcome {
+            Some(Outcome::Failed(failure)) => Some(failure.clone()),
+            Some(Outcome::Completed | Outcome::Cancelled { .. }) | None => None,
+        },
+    };
+    let expect = if started.is_some() { Expect::Absent } else { Expect::Present };
+    desk.put(records::put_run(owner, &run, expect)?);
+    let open = records::open_run_key(view.run);
+    if matches!(view.status, Status::Pending | Status::Running) {
+        let mark = OpenRun { owner: owner.clone(), session: view.session.clone() };
+        desk.put(records::put(open, Expect::Any, Tags::default(), &mark)?);
+    } else if started.is_none() {
+        desk.delete(open);
+    }
+    Ok(())
+}
+
+/// The session as it is once this run was accepted.
+fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(), Error> {
+    let session = desk.session.get_or_insert_with(|| Session {
+        id: view.session.clone(),
+        kind: view.spec.kind(),
+        component: None,
+        user: None,
+        title: None,
+        first_input: None,
+        created: view.created,
+        updated: view.created,
+        runs: 0,
+        usage: Usage::default(),
+    });
+    if session.user.is_some() && start.user.is_some() && session.user != start.user {
+        return Err(Error::SessionTaken { session: session.id.clone(), owner: "user" });
+    }
+    if session.kind == view.spec.kind() {
+        session.component.get_or_insert_with(|| view.spec.id().clone());
+    }
+    if session.user.is_none() {
+        session.user.clone_from(&start.user);
+    }
+    if session.first_input.is_none() {
+        session.first_input = first_input(&start.input.text);
+    }
+    session.updated = view.created;
+    if start.parent.is_none() {
+        session.runs = session.runs.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// What the end of a run means for its session. One that was deleted meanwhile stays deleted.
+fn close_run(desk: &mut Desk, view: &RunView, facts: &[Dated]) -> Result<(), Error> {
+    let session = desk.session_mut()?;
+    session.updated = view.ended.unwrap_or(session.updated);
+    session.usage.add(&view.usage());
+    for (_, fact) in facts {
+        if let Fact::RunFinished { state: changes, .. } = fact
+            && !changes.is_empty()
+        {
+            state::apply(desk.data.state.get_or_insert_default(), changes);
+        }
+    }
+    Ok(())
+}
+
+/// Says that a run must be driven; found again at start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct OpenRun {
+    pub(super) owner: Owner,
+    pub(super) session: SessionId,
+}

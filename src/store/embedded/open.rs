@@ -1,0 +1,111 @@
+//! From a data folder to a store.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::committer::{begun_forgetting, finish_forgetting, stored_head};
+use super::kv::{Changes, Kv};
+use super::lock::FolderLock;
+use super::logs::Logs;
+use super::memory::Memory;
+use super::redb::Redb;
+use super::sled::Sled;
+use super::tail::{Frame, Tail};
+use super::{EmbeddedStore, Engine, keys};
+use crate::store::{OpenError, Store, StoreConfig, StoreError};
+
+/// What we write and read. Kept in plain digits, so that any version can say what it found.
+const FORMAT: &str = "1";
+
+/// Opens the store in `folder`, which is created for its owner alone if it is not there.
+///
+/// The folder belongs to the store until the last handle is dropped. That is the clean end: dropping commits
+/// what was sent, syncs, and lets go of the folder, and blocks for that long.
+///
+/// # Errors
+/// Says in a sentence why it cannot be used.
+pub async fn open(config: &StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    let config = *config;
+    let owned = folder.to_path_buf();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(config, &owned)).await;
+    opened
+        .unwrap_or_else(|panic| Err(OpenError::Damaged { folder: folder.into(), reason: panic.to_string() }))
+}
+
+fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    let failed = |error| open_error(folder, error);
+    let io = |source| OpenError::Io { folder: folder.into(), source };
+    if matches!(config, StoreConfig::Memory {}) {
+        let engine = Engine { kv: Box::new(Memory::default()), _lock: None };
+        return Ok(Arc::new(EmbeddedStore::start(engine, Logs::new(None)).map_err(io)?));
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    let lock = FolderLock::take(folder)?;
+    let kv = open_engine(config, folder)?;
+    check_format(&*kv, folder)?;
+    let (tail, frames) = Tail::open(&folder.join("tail")).map_err(io)?;
+    let logs = Logs::new(Some(tail));
+    recover(&*kv, &logs, frames).map_err(failed)?;
+    Ok(Arc::new(EmbeddedStore::start(Engine { kv, _lock: Some(lock) }, logs).map_err(io)?))
+}
+
+/// Finishes what the last process had begun: takes over its pieces, and takes away what was being forgotten.
+/// In this order, for the mark of a forgotten log also says that its pieces are void.
+pub(super) fn recover(kv: &dyn Kv, logs: &Logs, mut frames: Vec<Frame>) -> Result<(), StoreError> {
+    let begun = begun_forgetting(kv)?;
+    frames.retain(|(log, _)| !begun.contains(log));
+    logs.recover(frames, |log| stored_head(kv, log))?;
+    begun.iter().try_for_each(|log| finish_forgetting(kv, log))
+}
+
+fn open_engine(config: StoreConfig, folder: &Path) -> Result<Box<dyn Kv>, OpenError> {
+    let failed = |error| open_error(folder, error);
+    match config {
+        StoreConfig::Memory {} => Ok(Box::new(Memory::default())),
+        StoreConfig::Sled { cache_mib } => {
+            refuse_other(folder, "redb", "sled")?;
+            Ok(Box::new(Sled::open(&folder.join("sled"), cache_mib).map_err(failed)?))
+        }
+        StoreConfig::Redb { cache_mib } => {
+            refuse_other(folder, "sled", "redb")?;
+            Ok(Box::new(Redb::open(&folder.join("redb"), cache_mib).map_err(failed)?))
+        }
+    }
+}
+
+/// A folder filled by another engine would look empty, and its pieces would be thrown away.
+fn refuse_other(folder: &Path, other: &str, known: &str) -> Result<(), OpenError> {
+    if folder.join(other).exists() {
+        return Err(OpenError::Format { folder: folder.into(), found: other.into(), known: known.into() });
+    }
+    Ok(())
+}
+
+/// Reads the format, or writes ours into an empty folder.
+pub(super) fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> {
+    let failed = |error| open_error(folder, error);
+    match kv.get(keys::FORMAT).map_err(failed)? {
+        Some(found) if found == FORMAT.as_bytes() => Ok(()),
+        Some(found) => {
+            let found = String::from_utf8_lossy(&found).into_owned();
+            Err(OpenError::Format { folder: folder.into(), found, known: FORMAT.into() })
+        }
+        None => {
+            let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
+            kv.apply(changes).map_err(failed)
+        }
+    }
+}
+
+fn open_error(folder: &Path, error: StoreError) -> OpenError {
+    let folder = folder.into();
+    match error {
+        StoreError::Damaged(reason) => OpenError::Damaged { folder, reason: reason.to_string() },
+        StoreError::Full => OpenError::Io { folder, source: std::io::ErrorKind::StorageFull.into() },
+        error @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::TooLarge { .. }) => {
+            OpenError::Io { folder, source: std::io::Error::other(error.to_string()) }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Small records beside the logs: a header with the body or the number of its parts, entries of the lists it
+//! stands in, and how long each list is.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::keys::{self, List};
+use super::kv::{Direction, Kv};
+use super::overlay::Overlay;
+use super::sealed::{self, PART_BYTES};
+use crate::domain::document::{Key, Page, Query, Record};
+use crate::store::{Expect, Put, StoreError};
+
+/// Longest id, and longest sum of a record's tags, in bytes; a header has to stay small.
+const MAX_NAMES_BYTES: usize = 2048;
+
+/// What is stored under a record's key.
+struct Header {
+    version: u64,
+    sort: u64,
+    lists: Vec<List>,
+    /// 0: the body follows the header.
+    parts: u32,
+    len: u32,
+    checksum: u32,
+    inline: Bytes,
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.inline.len());
+        out.put_u64(self.version);
+        out.put_u64(self.sort);
+        // Lengths fit: `check_size` and the limit of a batch came first.
+        out.put_u16(self.lists.len() as u16);
+        for list in &self.lists {
+            out.put_u16(list.0.len() as u16);
+            out.put_slice(&list.0);
+        }
+        out.put_u32(self.parts);
+        out.put_u32(self.len);
+        out.put_u32(self.checksum);
+        out.put_slice(&self.inline);
+        out
+    }
+
+    fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let version = bytes.try_get_u64().ok()?;
+        let sort = bytes.try_get_u64().ok()?;
+        let mut lists = Vec::new();
+        for _ in 0..bytes.try_get_u16().ok()? {
+            let length = bytes.try_get_u16().ok()?;
+            let (list, rest) = bytes.split_at_checked(length.into())?;
+            lists.push(List(list.to_vec()));
+            bytes = rest;
+        }
+        let parts = bytes.try_get_u32().ok()?;
+        let len = bytes.try_get_u32().ok()?;
+        let checksum = bytes.try_get_u32().ok()?;
+        Some(Self { version, sort, lists, parts, len, checksum, inline: Bytes::copy_from_slice(bytes) })
+    }
+
+    fn open(key: &Key, at: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        sealed::open(at, value).and_then(Self::decode).ok_or_else(|| damaged(key))
+    }
+
+    /// Every list the record stands in.
+    fn all_lists(&self) -> BTreeSet<&List> {
+        self.lists.iter().collect()
+    }
+}
+
+fn damaged(key: &Key) -> StoreError {
+    StoreError::Damaged(format!("the record {key}").into())
+}
+
+/// The record, if there is one.
+pub(super) fn get(kv: &dyn Kv, key: &Key) -> Result<Option<Record>, StoreError> {
+    let at = keys::record(key);
+    let mut seen = kv.get(&at)?;
+    loop {
+        let Some(value) = seen else { return Ok(None) };
+        let header = Header::open(key, &at, &value)?;
+        if let Some(body) = body(kv, key, &header)? {
+            let Header { version, sort, .. } = header;
+            return Ok(Some(Record { key: key.clone(), version, sort, body }));
+        }
+        // An engine need not have snapshots: a missing part is damage only if the header stood still.
+        let now = kv.get(&at)?;
+        if now.as_ref() == Some(&value) {
+            return Err(damaged(key));
+        }
+        seen = now;
+    }
+}
+
+/// The body, if all of it is there.
+fn body(kv: &dyn Kv, key: &Key, header: &Header) -> Result<Option<Bytes>, StoreError> {
+    let body = if header.parts == 0 {
+        header.inline.clone()
+    } else {
+        let mut body = Vec::with_capacity(header.len as usize);
+        for part in 0..header.parts {
+            let at = keys::record_part(key, header.version, part);
+            let value = kv.get(&at)?;
+            let Some(payload) = value.as_ref().and_then(|value| sealed::open(&at, value)) else {
+                return Ok(None);
+            };
+            body.extend_from_slice(payload);
+        }
+        Bytes::from(body)
+    };
+    let whole = body.len() == header.len as usize && crc32fast::hash(&body) == header.checksum;
+    Ok(whole.then_some(body))
+}
+
+/// Part of a list: the index says which, then each is read.
+pub(super) fn list(kv: &dyn Kv, query: &Query) -> Result<Page, StoreError> {
+    let list = query.tag.as_ref().map_or_else(List::every, List::tagged);
+    let mut page = Page { records: Vec::new(), total: total(kv, query, &list)?, damaged: 0 };
+    for id in ids(kv, query, &list)? {
+        let key = Key { owner: query.owner.clone(), kind: query.kind, id };
+        match get(kv, &key) {
+            Ok(Some(record)) => page.records.push(record),
+            Ok(None) => {}
+            Err(StoreError::Damaged(_)) => {
+                tracing::warn!(record = %key, "a record cannot be read and is left out of a list");
+                page.damaged += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(page)
+}
+
+fn ids(kv: &dyn Kv, query: &Query, list: &List) -> Result<Vec<String>, StoreError> {
+    let index = keys::index(&query.owner, query.kind, list);
+    let mut range = keys::under(&index);
+    let (direction, place) = if query.newest_first {
+        (Direction::Backward, &mut range.end)
+    } else {
+        (Direction::Forward, &mut range.start)
+    };
+    if let Some(after) = &query.after {
+        *place = keys::index_entry(&index, after.sort, &after.id);
+        if !query.newest_first {
+            // The smallest key behind it.
+            place.push(0x00);
+        }
+    }
+    let mut ids = Vec::new();
+    if query.limit == 0 {
+        return Ok(ids);
+    }
+    let mut to_skip = query.skip;
+    kv.scan(&range.start..&range.end, direction, &mut |key, _| {
+        if to_skip > 0 {
+            to_skip -= 1;
+            return ControlFlow::Continue(());
+        }
+        ids.extend(keys::id_in(&index, key));
+        if ids.len() < query.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(ids)
+}
+
+/// How long the list is, as the committer has counted.
+fn total(kv: &dyn Kv, query: &Query, list: &List) -> Result<u64, StoreError> {
+    let at = keys::count(&query.owner, query.kind, list);
+    let Some(value) = kv.get(&at)? else { return Ok(0) };
+    sealed::open_number(&at, &value, String::new).or_else(|_| {
+        tracing::warn!(kind = query.kind.0, "the length of a list cannot be read and is counted again");
+        Overlay::new(kv, &Default::default()).count(&keys::under(&keys::index(
+            &query.owner,
+            query.kind,
+            list,
+        )))
+    })
+}
+
+/// Names that are too long for a header, as a number of bytes.
+pub(super) fn check_size(put: &Put) -> Result<(), StoreError> {
+    let tags: usize = put.tags.names.iter().map(|tag| tag.name.len() + tag.value.len() + 8).sum();
+    match tags.max(put.key.id.len()) {
+        bytes if bytes > MAX_NAMES_BYTES => Err(StoreError::TooLarge { bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a record over what it was.
+pub(super) fn put(overlay: &mut Overlay<'_>, put: &Put) -> Result<(), StoreError> {
+    let at = keys::record(&put.key);
+    let old = header(overlay, &put.key, &at)?;
+    let version = old.as_ref().map_or(0, |old| old.version);
+    let expected = match put.expect {
+        Expect::Any => true,
+        Expect::Absent => old.is_none(),
+        Expect::Present => old.is_some(),
+        Expect::Version(wanted) => old.is_some() && version == wanted,
+    };
+    if !expected {
+        return Err(StoreError::Conflict(put.key.to_string()));
+    }
+    let small = put.body.len() + MAX_NAMES_BYTES / 2 <= PART_BYTES;
+    let new = Header {
+        version: version + 1,
+        sort: put.tags.sort,
+        lists: put.tags.names.iter().map(List::tagged).collect(),
+        parts: if small { 0 } else { put.body.len().div_ceil(PART_BYTES) as u32 },
+        len: put.body.len() as u32,
+        checksum: crc32fast::hash(&put.body),
+        inline: if small { put.body.clone() } else { Bytes::new() },
+    };
+    move_in_lists(overlay, &put.key, old.as_ref(), Some(&new))?;
+    remove_parts(overlay, &put.key, old.as_ref());
+    if !small {
+        for (part, payload) in (0..).zip(put.body.chunks(PART_BYTES)) {
+            let at = keys::record_part(&put.key, new.version, part);
+            let value = sealed::seal(&at, payload);
+            overlay.set(at, value);
+        }
+    }
+    let value = sealed::seal(&at, &new.encode());
+    overlay.set(at, value);
+    Ok(())
+}
+
+/// Takes a record away, and out of its lists.
+pub(super) fn delete(overlay: &mut Overlay<'_>, key: &Key) -> Result<(), StoreError> {
+    let at = keys::record(key);
+    let Some(old) = header(overlay, key, &at)? else { return Ok(()) };
+    move_in_lists(overlay, key, Some(&old), None)?;
+    remove_parts(overlay, key, Some(&old));
+    overlay.remove(at);
+    Ok(())
+}
+
+fn header(overlay: &Overlay<'_>, key: &Key, at: &[u8]) -> Result<Option<Header>, StoreError> {
+    overlay.get(at)?.map(|value| Header::open(key, at, &value)).transpose()
+}
+
+fn remove_parts(overlay: &mut Overlay<'_>, key: &Key, old: Option<&Header>) {
+    if let Some(old) = old {
+        for part in 0..old.parts {
+            overlay.remove(keys::record_part(key, old.version, part));
+        }
+    }
+}
+
+/// Takes the record from where it stood and puts it where it stands now; lists it stays in keep their length.
+fn move_in_lists(
+    overlay: &mut Overlay<'_>,
+    key: &Key,
+    old: Option<&Header>,
+    new: Option<&Header>,
+) -> Result<(), StoreError> {
+    let every = List::every();
+    let lists = |header: Option<&Header>| -> BTreeSet<List> {
+        header.map_or_else(BTreeSet::new, |header| {
+            header.all_lists().into_iter().chain([&every]).cloned().collect()
+        })
+    };
+    let (left, joined) = (lists(old), lists(new));
+    let stands_still = old.map(|old| old.sort) == new.map(|new| new.sort);
+    for list in &left {
+        if stands_still && joined.contains(list) {
+            continue;
+        }
+        let index = keys::index(&key.owner, key.kind, list);
+        overlay.remove(keys::index_entry(&index, old.map_or(0, |old| old.sort), &key.id));
+    }
+    for list in &joined {
+        if stands_still && left.contains(list) {
+            continue;
+        }
+        let index = keys::index(&key.owner, key.kind, list);
+        let at = keys::index_entry(&index, new.map_or(0, |new| new.sort), &key.id);
+        let value = sealed::seal(&at, &[]);
+        overlay.set(at, value);
+    }
+    for list in left.difference(&joined) {
+        add_to_count(overlay, key, list, -1)?;
+    }
+    for list in joined.difference(&left) {
+        add_to_count(overlay, key, list, 1)?;
+    }
+    Ok(())
+}
+
+fn add_to_count(overlay: &mut Overlay<'_>, key: &Key, list: &List, by: i64) -> Result<(), StoreError> {
+    let at = keys::count(&key.owner, key.kind, list);
+    let count = match overlay.get(&at)? {
+        None => 0u64.saturating_add_signed(by),
+        Some(value) => match sealed::open_number(&at, &value, String::new) {
+            Ok(count) => count.saturating_add_signed(by),
+            // The index already holds this change.
+            Err(_) => overlay.count(&keys::under(&keys::index(&key.owner, key.kind, list)))?,
+        },
+    };
+    if count == 0 {
+        overlay.remove(at);
+    } else {
+        let value = sealed::seal_number(&at, count);
+        overlay.set(at, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! sled 0.34.7, wrapped so that it keeps its word.
+//!
+//! As it comes, its `flush` does not survive a power cut (only `sync_file_range` is called), and a process
+//! killed while it opens leaves a half-written snapshot that every later open takes for the newest. So: we
+//! remove such snapshots, sync by ourselves what sled creates, and follow each flush with an `fdatasync`. Never
+//! used are transactions, `watch_prefix`, `generate_id`, `merge` and `drop_tree`; each has a trap.
+//!
+//! A read may see a write an instant before it is durable.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use super::kv::{Changes, Direction, Kv, Visit, io_error};
+use crate::store::StoreError;
+
+/// A tree and the file behind it.
+pub(super) struct Sled {
+    db: sled::Db,
+    file: File,
+}
+
+impl Sled {
+    /// Opens or creates it in `folder`. The caller holds the lock of the data folder.
+    pub(super) fn open(folder: &Path, cache_mib: u64) -> Result<Self, StoreError> {
+        remove_unfinished_snapshots(folder).map_err(|error| io_error(&error))?;
+        let db = sled::Config::new()
+            .path(folder)
+            .cache_capacity(cache_mib.saturating_mul(1024 * 1024))
+            // The background flusher is also the garbage collector, so it stays on.
+            .flush_every_ms(Some(500))
+            .use_compression(false)
+            .open()
+            .map_err(store_error)?;
+        sync_folder(folder).map_err(|error| io_error(&error))?;
+        let file = File::open(folder.join("db")).map_err(|error| io_error(&error))?;
+        Ok(Self { db, file })
+    }
+}
+
+impl Kv for Sled {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get(key).map_err(store_error)?.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        range: Range<&[u8]>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        if range.start >= range.end {
+            return Ok(());
+        }
+        let mut found = self.db.range(range);
+        let mut next = || match direction {
+            Direction::Forward => found.next(),
+            Direction::Backward => found.next_back(),
+        };
+        while let Some(item) = next() {
+            let (key, value) = item.map_err(store_error)?;
+            if visit(&key, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.db.apply_batch(batch).map_err(store_error)?;
+        self.db.flush().map_err(store_error)?;
+        self.file.sync_data().map_err(|error| io_error(&error))
+    }
+}
+
+/// sled filters the wrong suffix and would take one of these for the newest snapshot.
+fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// sled syncs neither `conf` nor the names of its files.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            // The background thread may just have replaced a snapshot.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    File::open(folder)?.sync_all()?;
+    folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn store_error(error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error) => io_error(&error),
+        error @ sled::Error::Corruption { .. } => StoreError::Damaged(error.to_string().into()),
+        error @ (sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)) => StoreError::Unavailable(error.to_string().into()),
+    }
+}

@@ -1,0 +1,217 @@
+//! What survives `kill -9` of the real program.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::harness::model_server::{Gate, ModelServer, Reply, calls, says, words};
+use crate::harness::server::{PATIENCE, Server, Setup, events, names, text, to_end, until};
+
+/// Waits until a run is over, and returns it.
+async fn run_to_rest(server: &Server, agent: &str, session: &str, run: &str) -> Value {
+    let path = format!("/agents/{agent}/runs/{run}?session_id={session}");
+    let waiting = async {
+        loop {
+            let (status, body) = server.get(&path).await;
+            assert_eq!(status, 200, "{body}");
+            if !["PENDING", "RUNNING"].contains(&body["status"].as_str().unwrap()) {
+                return body;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to come to rest")
+}
+
+fn id_of(event: &Value, name: &str) -> String {
+    event[name].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_run_killed_in_mid_stream_is_finished_once_and_the_session_goes_on() {
+    let gate = Gate::closed();
+    let model = ModelServer::start([
+        Reply::Gated(words("Half an "), gate, words("answer.")),
+        says("A whole answer."),
+        says("And on we go."),
+    ])
+    .await;
+    let mut server = Setup::default().model(&model.url()).start().await;
+    let mut stream = server.stream("plain", &[("message", "Tell me"), ("session_id", "s1")]).await;
+    let seen = until(&mut stream, "RunContent").await;
+    let run = id_of(&seen[0], "run_id");
+
+    server.kill();
+    server.restart().await;
+
+    let body = run_to_rest(&server, "plain", "s1", &run).await;
+    assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("A whole answer.")));
+    let (_, runs) = server.get("/sessions/s1/runs").await;
+    assert_eq!(runs.as_array().unwrap().len(), 1);
+    let (status, next) = server
+        .form("/agents/plain/runs", &[("message", "Go on"), ("session_id", "s1"), ("stream", "false")])
+        .await;
+    assert_eq!((status, &next["content"]), (200, &json!("And on we go.")));
+    let sent = model.requests();
+    let last: Vec<_> = sent[2]["messages"].as_array().unwrap().iter().map(|m| m["content"].clone()).collect();
+    assert_eq!(last[1..], [json!("Tell me"), json!("A whole answer."), json!("Go on")]);
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_watcher_that_returns_after_a_kill_has_every_event_exactly_once() {
+    let gate = Gate::closed();
+    let model = ModelServer::start([
+        Reply::Gated(words("one two three "), gate, words("never")),
+        says("one two three four"),
+    ])
+    .await;
+    let mut server = Setup::default().model(&model.url()).start().await;
+    let fields = [("message", "Count"), ("session_id", "s1"), ("background", "true")];
+    let mut stream = server.stream("plain", &fields).await;
+    let mut seen = until(&mut stream, "ModelRequestStarted").await;
+    while text(&seen) != "one two three " {
+        seen.push(stream.next().await.unwrap());
+    }
+    let run = id_of(&seen[0], "run_id");
+
+    server.kill();
+    server.restart().await;
+
+    let last = seen.last().unwrap()["event_index"].to_string();
+    let path = format!("/agents/plain/runs/{run}/resume");
+    let rest = server.send_form(&path, &[("last_event_index", &last), ("session_id", "s1")]).await;
+    let rest = to_end(events(rest)).await;
+    let rest: Vec<_> = rest.into_iter().filter(|event| event.get("event_index").is_some()).collect();
+    let all: Vec<_> = seen.iter().chain(&rest).cloned().collect();
+    let numbers: Vec<_> = all.iter().map(|event| event["event_index"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+    assert_eq!(all.last().unwrap()["event"], "RunCompleted");
+    assert_eq!(all.last().unwrap()["content"], "one two three four");
+
+    let again = server.send_form(&path, &[("session_id", "s1")]).await;
+    let again = to_end(events(again)).await;
+    let again: Vec<_> = again.into_iter().filter(|event| event.get("event_index").is_some()).collect();
+    assert_eq!(again, all, "a replay from the start shows the same events under the same numbers");
+}
+
+/// An agent with a tool that writes a line into a file, then waits for another file to appear.
+fn writer(effect: &str) -> String {
+    format!(
+        "---\nmodel: test/model\ntools:\n  - name: write_line\n    description: Writes a line.\n    kind: process\n    \
+         command: [sh, -c, 'echo ran >> ../written; while [ ! -e ../go ]; do sleep 0.02; done; echo done']\n    \
+         parameters: {{type: object, properties: {{}}}}\n    effect: {effect}\n---\nYou write.\n"
+    )
+}
+
+async fn killed_in_a_tool(effect: &str) -> (Server, ModelServer, Value) {
+    let model = ModelServer::start([calls([("write_line", json!({}))]), says("So it is.")]).await;
+    let mut server = Setup::default().model(&model.url()).agent("writer", &writer(effect)).start().await;
+    let mut stream = server.stream("writer", &[("message", "Write"), ("session_id", "s1")]).await;
+    let seen = until(&mut stream, "ToolCallStarted").await;
+    while !server.path("written").exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.kill();
+    std::fs::write(server.path("go"), "").unwrap();
+    server.restart().await;
+    let body = run_to_rest(&server, "writer", "s1", &id_of(&seen[0], "run_id")).await;
+    (server, model, body)
+}
+
+fn times_written(server: &Server) -> usize {
+    std::fs::read_to_string(server.path("written")).unwrap().lines().count()
+}
+
+#[tokio::test]
+async fn a_tool_that_may_happen_once_is_not_repeated_after_a_kill_and_its_doubt_is_said() {
+    let (server, model, body) = killed_in_a_tool("once").await;
+    assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("So it is.")));
+    assert_eq!(times_written(&server), 1);
+    let requests = model.requests();
+    let told = requests[1]["messages"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(told["role"], "tool");
+    assert!(
+        told["content"].as_str().unwrap().starts_with("It is not known whether `write_line` took effect")
+    );
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_tool_that_may_be_repeated_is_repeated_after_a_kill() {
+    let (server, model, body) = killed_in_a_tool("idempotent").await;
+    assert_eq!(body["status"], "COMPLETED");
+    assert_eq!(times_written(&server), 2);
+    let requests = model.requests();
+    let told = requests[1]["messages"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(told["content"], "done");
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn runs_that_waited_for_their_turn_keep_it_over_a_kill() {
+    let gate = Gate::closed();
+    let model = ModelServer::start([
+        Reply::Gated(words("Never "), gate, words("heard")),
+        says("First."),
+        says("Second."),
+        says("Third."),
+    ])
+    .await;
+    let mut server = Setup::default().model(&model.url()).start().await;
+    let mut first = server.stream("plain", &[("message", "1"), ("session_id", "s1")]).await;
+    let run = id_of(&until(&mut first, "RunContent").await[0], "run_id");
+    let mut runs = vec![run];
+    for message in ["2", "3"] {
+        let fields =
+            [("message", message), ("session_id", "s1"), ("background", "true"), ("stream", "false")];
+        let (status, body) = server.form("/agents/plain/runs", &fields).await;
+        assert_eq!((status, &body["status"]), (202, &json!("PENDING")));
+        runs.push(id_of(&body, "run_id"));
+    }
+
+    server.kill();
+    server.restart().await;
+
+    let mut answers = Vec::new();
+    for run in &runs {
+        answers.push(run_to_rest(&server, "plain", "s1", run).await["content"].clone());
+    }
+    assert_eq!(answers, [json!("First."), json!("Second."), json!("Third.")]);
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_stream_without_a_crash_has_the_events_of_the_contract_in_order() {
+    let model = ModelServer::start([
+        calls([("add", json!({"a": 2, "b": 3})), ("add", json!({"a": 4, "b": 5}))]),
+        says("5 and 9."),
+    ])
+    .await;
+    let server = Setup::default()
+        .model(&model.url())
+        .agent("adder", "---\nmodel: test/model\ncapabilities: [test_math]\n---\nYou add.\n")
+        .start()
+        .await;
+    let all = to_end(server.stream("adder", &[("message", "2+3 and 4+5")]).await).await;
+    assert_eq!(
+        names(&all),
+        [
+            "RunStarted",
+            "ModelRequestStarted",
+            "ModelRequestCompleted",
+            "ToolCallStarted",
+            "ToolCallStarted",
+            "ToolCallCompleted",
+            "ToolCallCompleted",
+            "ModelRequestStarted",
+            "RunContent",
+            "ModelRequestCompleted",
+            "RunContentCompleted",
+            "RunCompleted",
+        ]
+    );
+    assert_eq!(text(&all), "5 and 9.");
+    model.assert_clean();
+}
