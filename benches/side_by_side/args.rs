@@ -22,8 +22,8 @@ pub(crate) struct Args {
     #[arg(long)]
     sessions: Option<usize>,
     /// Milliseconds between two pieces, where the model takes its time.
-    #[arg(long, default_value_t = 200)]
-    pub(crate) pause_ms: u64,
+    #[arg(long)]
+    pause_ms: Option<u64>,
     /// Another Runhold program, such as an earlier release.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -98,7 +98,7 @@ impl Args {
     }
 
     pub(crate) fn pause(&self) -> Duration {
-        Duration::from_millis(self.pause_ms)
+        Duration::from_millis(self.pause_ms.unwrap_or(if self.quick { 100 } else { 200 }))
     }
 
     pub(crate) fn levels(&self) -> [Level; 3] {
@@ -112,7 +112,7 @@ impl Args {
 
     /// Streams that are open at the same time, where only one number is measured.
     pub(crate) fn crowd(&self) -> usize {
-        1_000
+        if self.quick { 250 } else { 1_000 }
     }
 
     /// Earlier runs of the session that is measured.

@@ -73,7 +73,8 @@ impl Client {
         Ok(head.status)
     }
 
-    async fn connect(&mut self) -> io::Result<()> {
+    /// Connects anew, which [`Client::send`] otherwise does when it must.
+    pub(crate) async fn connect(&mut self) -> io::Result<()> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         self.unread.clear();

@@ -94,18 +94,26 @@ struct Progress {
 }
 
 impl Load {
-    /// Opens the streams of the level at even distances within `ramp`.
-    pub(crate) fn start(order: &Order, level: Level, ramp: Duration) -> Self {
+    /// Starts the streams of the level at even distances within `ramp`.
+    ///
+    /// Streams that start together have connected one after the other before: a thousand connections at the same
+    /// moment would measure the kernel's queue for them. Nothing is sent before the caller awaits something.
+    pub(crate) async fn start(order: &Order, level: Level, ramp: Duration) -> Self {
+        let mut clients: Vec<Client> = (0..level.streams).map(|_| Client::new(order.address)).collect();
+        for client in clients.iter_mut().filter(|_| ramp.is_zero()) {
+            // Whoever cannot connect now tries again with its first run, which then says why it failed.
+            drop(client.connect().await);
+        }
         let order = Arc::new(order.clone());
         let left = Arc::new(AtomicUsize::new(level.runs));
         let progress = Arc::new(Progress::default());
         let mut workers = JoinSet::new();
-        for position in 0..level.streams {
+        for (position, client) in clients.into_iter().enumerate() {
             let wait = ramp.mul_f64(number(position) / number(level.streams));
             let (order, left, progress) = (Arc::clone(&order), Arc::clone(&left), Arc::clone(&progress));
             workers.spawn(async move {
                 tokio::time::sleep(wait).await;
-                work(&order, &left, &progress).await
+                work(client, &order, &left, &progress).await
             });
         }
         Self { workers, progress }
@@ -135,8 +143,7 @@ impl Load {
 }
 
 /// One stream of a load: run after run over one connection, until none is left.
-async fn work(order: &Order, left: &AtomicUsize, progress: &Progress) -> Outcomes {
-    let mut client = Client::new(order.address);
+async fn work(mut client: Client, order: &Order, left: &AtomicUsize, progress: &Progress) -> Outcomes {
     let mut outcomes = Outcomes::default();
     while take_one(left) {
         let run = run_noticing(&mut client, order, || _ = progress.begun.fetch_add(1, Ordering::Relaxed));
@@ -168,9 +175,10 @@ pub(crate) async fn measured(
     ramp: Duration,
 ) -> (Figures, Outcomes) {
     let meter = asked.meter();
+    let load = Load::start(order, level, ramp).await;
     let before = meter.cpu();
     let started = Instant::now();
-    let outcomes = Load::start(order, level, ramp).finish().await;
+    let outcomes = load.finish().await;
     let took = started.elapsed();
     let cpu = meter.cpu_since(&before);
     let first: Vec<f64> = outcomes.timings.iter().map(|timing| millis(timing.first_piece)).collect();

@@ -61,7 +61,8 @@ fn measure(args: &Args) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut report = Report::default();
     runtime.block_on(async {
-        let model = Child::of_this_program(&["--serve", "model", "--pause-ms", &args.pause_ms.to_string()]);
+        let pause = args.pause().as_millis().to_string();
+        let model = Child::of_this_program(&["--serve", "model", "--pause-ms", &pause]);
         for section in args.sections() {
             println!("\n== {section}");
             match section {

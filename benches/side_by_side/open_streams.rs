@@ -25,7 +25,7 @@ pub(crate) async fn measure(args: &Args, model: &Child, report: &mut Report) {
         let idle = meter.rss_kib();
         let level = Level { streams: crowd, runs: crowd };
         // Opened over a second: what is measured is the memory of being open, not of a flood of connections.
-        let load = Load::start(&ways.order(way, Workload::Hold), level, Duration::from_secs(1));
+        let load = Load::start(&ways.order(way, Workload::Hold), level, Duration::from_secs(1)).await;
         load.until_begun(crowd).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let open = meter.rss_kib();

@@ -24,7 +24,7 @@ pub(crate) async fn measure(args: &Args, model: &Child, report: &mut Report) {
         }
     }
     let streams = grouped(crowd);
-    print_loads(&format!("{streams} streams, a piece every {} ms, {} rounds", args.pause_ms, args.rounds()));
+    print_loads(&format!("{streams} streams, a piece every {:?}, rounds: {}", args.pause(), args.rounds()));
     let rounds = rounds.map(|(way, figures)| (way, Figures::over(&figures)));
     for (way, figures) in &rounds {
         print_load(way.name(), figures);

@@ -19,6 +19,8 @@ pub(crate) fn serve(upstream: &str) {
                     .route("/v1/chat/completions", web::post().to(pass_on))
             })
             .workers(2)
+            // Without it the first piece waits for the client to acknowledge the head: 40 ms.
+            .tcp_nodelay(true)
             .disable_signals()
             .bind(local(0))?;
             announce(*server.addrs().first().expect("it listens somewhere"));

@@ -40,9 +40,10 @@ async fn measure_level(args: &Args, ways: &Ways<'_>, workload: Workload, level: 
             figures.push(round);
         }
     }
-    let (streams, runs) = (grouped(level.streams), grouped(level.runs));
-    let title = format!("{}, {streams} streams, {runs} runs, {} rounds", workload.name(), args.rounds());
-    print_loads(&title);
+    let streams =
+        if level.streams == 1 { "1 stream".into() } else { format!("{} streams", grouped(level.streams)) };
+    let runs = grouped(level.runs);
+    print_loads(&format!("{}, {streams}, {runs} runs, rounds: {}", workload.name(), args.rounds()));
     let rounds = rounds.map(|(way, figures)| (way, Figures::over(&figures)));
     for (way, figures) in &rounds {
         print_load(way.name(), figures);
@@ -51,7 +52,7 @@ async fn measure_level(args: &Args, ways: &Ways<'_>, workload: Workload, level: 
     let name = workload.name();
     let limit = if workload == Workload::Tools { 6.0 } else { 4.0 };
     let ratio = runhold.cpu_us / proxy.cpu_us;
-    report.at_most(format!("{name}, {streams} streams: CPU of a run, runhold to proxy"), ratio, limit, "×");
+    report.at_most(format!("{name}, {streams}: CPU of a run, runhold to proxy"), ratio, limit, "×");
     if level.streams == 1 && workload == Workload::Plain {
         let (first, end) =
             (runhold.first_median - straight.first_median, runhold.end_median - straight.end_median);

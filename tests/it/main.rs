@@ -6,13 +6,13 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod durability;
-mod capabilities;
-mod catalog;
-mod configuration;
 mod agentos_events;
 mod agentos_resume;
 mod agentos_run_form;
+mod capabilities;
+mod catalog;
+mod configuration;
+mod durability;
 mod facts;
 mod harness;
 mod models;
