@@ -1,7 +1,7 @@
 //! Floor 5, the surfaces: a folder is a surface, a file is what surfaces share.
 //!
-//! A request passes, from the outside in: its id ([`guard::finish`]), CORS, the net for panics
-//! ([`guard::catch`]), the door ([`guard::admit`]), the check of its address ([`guard::sane`]), and only then
+//! A request passes, from the outside in: its id (`guard::finish`), CORS, the net for panics
+//! (`guard::catch`), the door (`guard::admit`), the check of its address (`guard::sane`), and only then
 //! the routes. So nothing of a request without a token is parsed, and whatever goes wrong is answered as JSON
 //! that a browser may read.
 

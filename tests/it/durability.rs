@@ -145,7 +145,7 @@ async fn a_tool_that_may_be_repeated_is_repeated_after_a_kill() {
     assert_eq!(times_written(&server), 2);
     let requests = model.requests();
     let told = requests[1]["messages"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!(told["content"], "done");
+    assert_eq!(told["content"], "done\n");
     model.assert_clean();
 }
 

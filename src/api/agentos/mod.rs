@@ -1,6 +1,6 @@
 //! The AgentOS surface: Agno's HTTP interface, so that its clients work unchanged.
 //!
-//! [`routes`] is its table of contents. Bodies (`…_body`) are what Agno's clients read, forms and queries what
+//! `routes` is its table of contents. Bodies (`…_body`) are what Agno's clients read, forms and queries what
 //! they send; the other files are the handlers.
 
 mod component;

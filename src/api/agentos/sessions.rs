@@ -175,10 +175,7 @@ async fn find(
 }
 
 fn gone(error: runtime::Error, request: &HttpRequest, which: &Which) -> Error {
-    match error {
-        runtime::Error::NoSession(_) => missing(request, which),
-        other => other.into(),
-    }
+    if matches!(error, runtime::Error::NoSession(_)) { missing(request, which) } else { error.into() }
 }
 
 /// 404 in Agno's words.

@@ -1,8 +1,8 @@
 //! OpenAI-compatible providers, through async-openai.
 //!
 //! The library gives the request its form and reads the events. Tries, deadlines, bounds and leniency are decided
-//! here: [`transport`] guards the wire, [`wire`] reads what is said, [`calls`] puts tool calls together, [`reading`]
-//! decides when an answer is one, and [`fault`] says what went wrong.
+//! here: `transport` guards the wire, `wire` reads what is said, `calls` puts tool calls together, `reading`
+//! decides when an answer is one, and `fault` says what went wrong.
 
 mod calls;
 mod fault;

@@ -35,7 +35,7 @@ impl Events {
     /// The next event, or `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> Result<Option<Event>, Fault> {
         match self.stream.next().await {
-            Some(Ok(event)) if event.error.is_null() => Ok(Some(event)),
+            Some(Ok(event)) if !Complaint::is_one(&event.error) => Ok(Some(event)),
             Some(Ok(event)) => Err(reported(&Complaint::read(&event.error))),
             Some(Err(error)) => Err(fault_of(&error, &self.slot)),
             None => Ok(None),

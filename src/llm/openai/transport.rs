@@ -76,8 +76,10 @@ impl Transport {
         if !response.status().is_success() {
             return Err(complaint(response).await);
         }
-        let content_type =
-            response.headers().get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
+        let content_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .map_or("no content type", |value| value.to_str().unwrap_or("?"));
         if content_type.to_ascii_lowercase().starts_with("text/event-stream") {
             return Ok(response);
         }
@@ -204,32 +206,60 @@ impl Guard {
         let end = last.map_or(0, |last| self.line.len() + last + 1);
         self.line.extend_from_slice(chunk);
         let rest = self.line.split_off(end);
-        let mut lines = std::mem::replace(&mut self.line, rest);
-        let sound = lines.split_inclusive(|byte| *byte == b'\n').take_while(|line| is_sound(line));
-        let sound_bytes = sound.map(<[u8]>::len).sum();
-        if sound_bytes < lines.len() {
-            self.fault = Some(Fault::BrokenEvent);
-        } else if self.line.len() > MAX_LINE_BYTES {
+        let lines = std::mem::replace(&mut self.line, rest);
+        let mut events = Vec::with_capacity(lines.len());
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            match Line::of(line) {
+                Line::Sound => events.extend_from_slice(line),
+                Line::Event => events.extend([line, b"\n"].into_iter().flatten()),
+                Line::Broken => {
+                    self.fault = Some(Fault::BrokenEvent);
+                    return events;
+                }
+            }
+        }
+        if self.line.len() > MAX_LINE_BYTES {
             self.fault = Some(Fault::TooLong(MAX_LINE_BYTES));
         }
-        lines.truncate(sound_bytes);
-        lines
+        events
     }
 
     /// What came after the last line's end: an event if it is whole, and a cut one otherwise, which is dropped, so
     /// that the answer is found to be cut and not to be broken.
     fn rest(&mut self) -> Option<Vec<u8>> {
-        let mut rest = if is_sound(&self.line) { std::mem::take(&mut self.line) } else { Vec::new() };
+        let mut rest = std::mem::take(&mut self.line);
+        if Line::of(&rest) == Line::Broken {
+            return None;
+        }
         rest.extend_from_slice(b"\n\n");
         Some(rest)
     }
 }
 
-/// Whether a line is no data, or data that can be read.
-fn is_sound(line: &[u8]) -> bool {
-    let Ok(line) = std::str::from_utf8(line) else { return false };
-    let Some(data) = line.trim_start_matches('\u{feff}').strip_prefix("data:").map(str::trim) else {
-        return true;
-    };
-    data.is_empty() || data == "[DONE]" || serde_json::from_str::<IgnoredAny>(data).is_ok()
+/// What a line of a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// Nothing that matters here.
+    Sound,
+    /// An event of its own: some servers forget the empty line between two.
+    Event,
+    /// Data that is no JSON object.
+    Broken,
+}
+
+impl Line {
+    fn of(line: &[u8]) -> Self {
+        let Ok(line) = std::str::from_utf8(line) else { return Self::Broken };
+        let Some(data) = line.trim_start_matches('\u{feff}').strip_prefix("data:") else {
+            return Self::Sound;
+        };
+        let data = data.trim();
+        let object = || data.starts_with('{') && serde_json::from_str::<IgnoredAny>(data).is_ok();
+        match data {
+            "" => Self::Sound,
+            "[DONE]" => Self::Event,
+            _ if object() => Self::Event,
+            _ => Self::Broken,
+        }
+    }
 }

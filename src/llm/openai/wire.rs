@@ -163,6 +163,17 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
+    /// Whether there is an error at all: some providers send an empty one with each event.
+    pub(super) fn is_one(error: &Value) -> bool {
+        match error {
+            Value::Null | Value::Bool(false) => false,
+            Value::Bool(true) | Value::Number(_) => true,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(fields) => !fields.is_empty(),
+        }
+    }
+
     /// Reads `{"message": …, "code": …, "type": …}`, a bare text, or whatever else was sent.
     pub(super) fn read(error: &Value) -> Self {
         let word = |key: &str| match error.get(key) {

@@ -3,27 +3,21 @@
 //! The file is written by the server's first start and by `runhold token`, and watched by a running server, so
 //! that a token made or revoked beside it counts within a second.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+mod file;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::clock::Clock;
 use crate::domain::id::Owner;
-use crate::domain::time::Timestamp;
+pub use file::{AccessError, Clear, TOKEN_PREFIX, Token, TokenFile};
+use file::{Hash, Stamp, hash, unhex};
 
-/// What every token starts with, so that scanners for leaked secrets can know it.
-pub const TOKEN_PREFIX: &str = "rh_";
 /// How often a running server looks whether the file changed.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
-/// Longest name of a token, in bytes.
-const MAX_NAME_BYTES: usize = 64;
 
 /// Somebody whose token is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,216 +26,6 @@ pub struct Principal {
     pub owner: Owner,
     /// The token's name.
     pub name: String,
-}
-
-/// A token as it is kept: everything but the token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
-    /// Unique among tokens that are not revoked.
-    pub name: String,
-    /// Whose data it opens.
-    pub owner: Owner,
-    /// SHA-256 of the token, in hex.
-    pub hash: String,
-    /// Its last four characters, to tell tokens apart.
-    pub ends_with: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// From when on it is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Timestamp>,
-    /// When it was taken back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Timestamp>,
-}
-
-impl Token {
-    /// Whether it opens anything at this time.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.revoked.is_none() && self.expires.is_none_or(|end| now < end)
-    }
-}
-
-/// A token in clear, shown once and never kept. Has neither `Debug` nor `Display`.
-pub struct Clear(String);
-
-impl Clear {
-    /// The text; only for showing it to who asked for it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Why tokens could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    /// The disk said no.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What it said.
-        source: std::io::Error,
-    },
-    /// The file is not what we write.
-    #[error("{} holds no list of tokens: {source}", path.display())]
-    Malformed {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A live token has this name already.
-    #[error("there is a token `{0}` already; revoke it first or choose another name")]
-    NameTaken(String),
-    /// No live token has this name.
-    #[error("there is no token `{0}`")]
-    NoToken(String),
-    /// Not a name.
-    #[error("a token's name has 1 to {MAX_NAME_BYTES} letters, digits, `-`, `_` and `.`, not `{0}`")]
-    BadName(String),
-    /// A configured token that keeps nobody out.
-    #[error("the configured token is empty")]
-    Empty,
-    /// The system has no randomness.
-    #[error("no random numbers: {0}")]
-    Random(String),
-}
-
-/// The file of tokens, for whoever changes it.
-#[derive(Debug, Clone)]
-pub struct TokenFile(PathBuf);
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Listing {
-    tokens: Vec<Token>,
-}
-
-impl TokenFile {
-    /// The file of a data folder.
-    pub fn in_folder(data: &Path) -> Self {
-        Self(data.join("tokens.json"))
-    }
-
-    /// All tokens ever made, oldest first; none if there is no file.
-    ///
-    /// # Errors
-    /// [`AccessError::Io`] or [`AccessError::Malformed`].
-    pub fn list(&self) -> Result<Vec<Token>, AccessError> {
-        let text = match fs::read(&self.0) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(self.io(error)),
-        };
-        let malformed = |source| AccessError::Malformed { path: self.0.clone(), source };
-        serde_json::from_slice::<Listing>(&text).map(|listing| listing.tokens).map_err(malformed)
-    }
-
-    /// Makes a token; it is given out here and never again.
-    ///
-    /// # Errors
-    /// A name that is none or taken, or the file cannot be written.
-    pub fn create(
-        &self,
-        name: &str,
-        owner: Owner,
-        created: Timestamp,
-        expires: Option<Timestamp>,
-    ) -> Result<Clear, AccessError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(fits) {
-            return Err(AccessError::BadName(name.escape_debug().to_string()));
-        }
-        let clear = generate()?;
-        self.change(|tokens| {
-            if tokens.iter().any(|token| token.name == name && token.is_live(created)) {
-                return Err(AccessError::NameTaken(name.into()));
-            }
-            let end = clear.0.len().saturating_sub(4);
-            tokens.push(Token {
-                name: name.into(),
-                owner,
-                hash: hex(&hash(clear.0.as_bytes())),
-                ends_with: clear.0.get(end..).unwrap_or_default().into(),
-                created,
-                expires,
-                revoked: None,
-            });
-            Ok(())
-        })?;
-        Ok(clear)
-    }
-
-    /// Takes a token back; a running server refuses it within a second.
-    ///
-    /// # Errors
-    /// [`AccessError::NoToken`], or the file cannot be written.
-    pub fn revoke(&self, name: &str, now: Timestamp) -> Result<(), AccessError> {
-        self.change(|tokens| {
-            let mut found = tokens.iter_mut().filter(|token| token.name == name && token.revoked.is_none());
-            let token = found.next().ok_or_else(|| AccessError::NoToken(name.into()))?;
-            token.revoked = Some(now);
-            Ok(())
-        })
-    }
-
-    /// Reads, changes and replaces the file; two programs doing so wait for each other.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Vec<Token>) -> Result<(), AccessError>,
-    ) -> Result<(), AccessError> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| self.io(error))?;
-        let lock = private(&self.0.with_extension("lock")).map_err(|error| self.io(error))?;
-        lock.lock().map_err(|error| self.io(error))?;
-        let mut tokens = self.list()?;
-        change(&mut tokens)?;
-        self.write(folder, &Listing { tokens }).map_err(|error| self.io(error))
-    }
-
-    /// Replaces the file whole: a crash leaves the old one or the new one.
-    fn write(&self, folder: &Path, listing: &Listing) -> std::io::Result<()> {
-        let draft = self.0.with_extension("new");
-        if let Err(error) = fs::remove_file(&draft)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = private(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(listing)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.0)?;
-        File::open(folder)?.sync_all()
-    }
-
-    fn io(&self, source: std::io::Error) -> AccessError {
-        AccessError::Io { path: self.0.clone(), source }
-    }
-
-    /// Changes whenever the file is replaced; `None` without a file.
-    fn stamp(&self) -> Option<Stamp> {
-        let about = fs::metadata(&self.0).ok()?;
-        Some(Stamp {
-            inode: about.ino(),
-            seconds: about.mtime(),
-            nanos: about.mtime_nsec(),
-            bytes: about.len(),
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    seconds: i64,
-    nanos: i64,
-    bytes: u64,
-}
-
-/// A file only its owner may read.
-fn private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// The doorkeeper of a running server.
@@ -258,8 +42,6 @@ struct Known {
     stamp: Option<Stamp>,
     looked: Instant,
 }
-
-type Hash = [u8; 32];
 
 impl Tokens {
     /// Opens the data folder's tokens. `configured` is a token of the configuration, valid beside the file's.
@@ -346,39 +128,15 @@ fn hashed(tokens: Vec<Token>) -> Vec<(Token, Hash)> {
     tokens.into_iter().filter_map(|token| unhex(&token.hash).map(|hash| (token, hash))).collect()
 }
 
-fn hash(text: &[u8]) -> Hash {
-    Sha256::digest(text).into()
-}
-
-/// 256 random bits of the system, in hex.
-fn generate() -> Result<Clear, AccessError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| AccessError::Random(error.to_string()))?;
-    Ok(Clear(format!("{TOKEN_PREFIX}{}", hex(&bytes))))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Hash> {
-    if text.len() != 64 {
-        return None;
-    }
-    let mut hash = [0; 32];
-    for (index, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(hash)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::clock::WallClock;
+    use crate::domain::time::Timestamp;
 
     fn open(data: &Path, configured: Option<&str>) -> (Tokens, Option<Clear>) {
         Tokens::open(data, configured, Arc::new(WallClock::default())).unwrap()
