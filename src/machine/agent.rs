@@ -164,7 +164,8 @@ impl AgentMachine {
             (false, _) => facts.push(self.finish(Outcome::Completed)),
             (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
             (true, None) => {
-                let (held, free): (Vec<_>, Vec<_>) = named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                let (held, free): (Vec<_>, Vec<_>) =
+                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
                 facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
                 if !held.is_empty() {
                     facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
@@ -212,12 +213,9 @@ impl AgentMachine {
     fn on_model_failure(&self, failure: Failure) -> Vec<Fact> {
         let turn = self.view.turns.last().map_or(1, |turn| turn.number);
         let interrupted = failure.code == INTERRUPTED;
-        let failed_before = self.failures().filter(|before| (before.code == INTERRUPTED) == interrupted).count();
-        let tries = if interrupted {
-            MAX_INTERRUPTIONS
-        } else {
-            self.models.len()
-        };
+        let failed_before =
+            self.failures().filter(|before| (before.code == INTERRUPTED) == interrupted).count();
+        let tries = if interrupted { MAX_INTERRUPTIONS } else { self.models.len() };
         let attempts = self.view.turns.len();
         let mut facts = vec![Fact::ModelFailed { turn, failure: failure.clone() }];
         if failed_before.saturating_add(1) >= tries || attempts >= self.limits.model_calls as usize {
@@ -227,17 +225,15 @@ impl AgentMachine {
     }
 
     fn on_tool_result(&self, call: CallId, result: ToolResult) -> Vec<Fact> {
-        let refused = if result.verdict == Verdict::Refused {
-            self.refused_in_a_row().saturating_add(1)
-        } else {
-            0
-        };
+        let refused =
+            if result.verdict == Verdict::Refused { self.refused_in_a_row().saturating_add(1) } else { 0 };
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
         let mut facts = vec![Fact::ToolFinished { call, result }];
         if refused >= MAX_REFUSED_IN_A_ROW {
-            let message = format!("the model made {refused} tool calls in a row that could not be tried: {why}");
+            let message =
+                format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
             facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
         }
@@ -246,8 +242,11 @@ impl AgentMachine {
 
     /// How many of the latest finished calls were refused without one between that was tried.
     fn refused_in_a_row(&self) -> usize {
-        let mut finished: Vec<_> =
-            self.view.calls().filter_map(|call| Some((call.finished?, call.result.as_ref()?.verdict))).collect();
+        let mut finished: Vec<_> = self
+            .view
+            .calls()
+            .filter_map(|call| Some((call.finished?, call.result.as_ref()?.verdict)))
+            .collect();
         finished.sort_by_key(|(at, _)| *at);
         finished.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Refused).count()
     }

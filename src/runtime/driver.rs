@@ -20,7 +20,7 @@ use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Stage};
 use super::settle;
 use crate::capability::Invocation;
-use crate::capability::toolbox::{Toolbox, ToolEntry};
+use crate::capability::toolbox::{ToolEntry, Toolbox};
 use crate::domain::Object;
 use crate::domain::fact::{Fact, Failure, Piece, Seq};
 use crate::domain::id::{CallId, ModelName};
@@ -230,8 +230,10 @@ impl Driver {
             match chunk {
                 Ok(Chunk::Piece(piece)) => pieces.push(piece),
                 Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
-                    let waits = |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
-                    let gated = tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
+                    let waits =
+                        |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
+                    let gated =
+                        tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
                     let gated = gated.collect();
                     news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
                     break;
@@ -308,7 +310,9 @@ impl Driver {
         loop {
             match self.write_once().await {
                 Ok(()) => return Ok(()),
-                Err(Error::Full | Error::Unavailable(_)) if self.first.is_some() && !self.inner.is_stopping() => {
+                Err(Error::Full | Error::Unavailable(_))
+                    if self.first.is_some() && !self.inner.is_stopping() =>
+                {
                     tokio::time::sleep(RETRY_WRITE).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -343,12 +347,7 @@ impl Driver {
 
 impl Inner {
     /// Calls a tool: checked, within its time, and never twice if once is all it may be.
-    async fn perform(
-        &self,
-        host: &RunHost,
-        toolbox: &Toolbox,
-        order: &ToolOrder,
-    ) -> (CallId, ToolResult) {
+    async fn perform(&self, host: &RunHost, toolbox: &Toolbox, order: &ToolOrder) -> (CallId, ToolResult) {
         let call = &order.call;
         let result = match toolbox.get(&call.name) {
             Some(tool) if order.in_doubt && tool.spec().effect == Effect::Once => in_doubt(&call.name),

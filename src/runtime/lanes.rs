@@ -45,7 +45,12 @@ pub(super) enum Stage {
 
 impl LiveRun {
     pub(super) fn new(run: RunId, log: Log) -> Arc<Self> {
-        Arc::new(Self { run, log, state: watch::Sender::new(Stage::Accepting), stop: watch::Sender::new(None) })
+        Arc::new(Self {
+            run,
+            log,
+            state: watch::Sender::new(Stage::Accepting),
+            stop: watch::Sender::new(None),
+        })
     }
 
     pub(super) fn reach(&self, stage: Stage) {

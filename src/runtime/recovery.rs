@@ -25,7 +25,9 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
     for (owner, run) in open {
         match take_up(inner, &owner, &run).await {
             Ok(()) => taken_up = taken_up.saturating_add(1),
-            Err(error) => tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id),
+            Err(error) => {
+                tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id)
+            }
         }
     }
     Ok(taken_up)
@@ -52,7 +54,8 @@ async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {
         };
         let page = inner.store.list(&query).await?;
         for record in &page.records {
-            let (Ok(mark), Ok(id)) = (records::parse::<OpenRun>(record), record.key.id.parse::<RunId>()) else {
+            let (Ok(mark), Ok(id)) = (records::parse::<OpenRun>(record), record.key.id.parse::<RunId>())
+            else {
                 continue;
             };
             match inner.stored_run(&mark.owner, id).await {

@@ -291,7 +291,12 @@ impl Inner {
         self.clone().enter(driver).await.map(drop)
     }
 
-    async fn answer(self: &Arc<Self>, owner: &Owner, stored: &Run, answers: Vec<Answer>) -> Result<(), Error> {
+    async fn answer(
+        self: &Arc<Self>,
+        owner: &Owner,
+        stored: &Run,
+        answers: Vec<Answer>,
+    ) -> Result<(), Error> {
         if stored.status != Status::Paused || self.lanes.live(stored.id).is_some() {
             return Err(Error::Conflict(format!("run {} does not wait for an answer", stored.id)));
         }

@@ -308,9 +308,7 @@ fn index_for(filter: &SessionFilter) -> (Option<Tag>, bool) {
     match (&filter.user, filter.kind, &filter.component) {
         (None, None, None) => (None, true),
         (None, Some(kind), None) => (Some(records::kind_tag(kind)), true),
-        (None, Some(kind), Some(component)) => {
-            (Some(records::component_tag(kind, component.as_str())), true)
-        }
+        (None, Some(kind), Some(component)) => (Some(records::component_tag(kind, component.as_str())), true),
         (None, None, Some(_)) => (None, false),
         (Some(user), None, None) => (Some(records::user_tag(user)), true),
         (Some(user), Some(kind), None) => (Some(records::user_kind_tag(user, kind)), true),
