@@ -6,17 +6,17 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod clients;
-mod durability;
-mod capabilities;
-mod catalog;
-mod configuration;
 mod agentos_events;
 mod agentos_resume;
 mod agentos_run_form;
 mod capabilities;
+mod capabilities;
 mod catalog;
+mod catalog;
+mod clients;
 mod configuration;
+mod configuration;
+mod durability;
 mod durability;
 mod facts;
 mod harness;
