@@ -36,6 +36,7 @@ use args::{Args, Role, Section};
 use child::Child;
 use clap::Parser;
 use report::Report;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -60,21 +61,32 @@ fn main() -> ExitCode {
 fn measure(args: &Args) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut report = Report::default();
-    runtime.block_on(async {
-        let pause = args.pause().as_millis().to_string();
-        let model = Child::of_this_program(&["--serve", "model", "--pause-ms", &pause]);
-        for section in args.sections() {
-            println!("\n== {section}");
-            match section {
-                Section::Startup => startup::measure(args, &model, &mut report).await,
-                Section::Throughput => throughput::measure(args, &model, &mut report).await,
-                Section::Paced => paced::measure(args, &model, &mut report).await,
-                Section::Open => open_streams::measure(args, &model, &mut report).await,
-                Section::History => history::measure(args, &model, &mut report).await,
-                Section::Sessions => sessions::measure(args, &model, &mut report).await,
-            }
+    let finished = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).expect("a signal can be waited for");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a signal can be waited for");
+        // Whoever stops the measuring stops the children too: they end when the measuring is dropped.
+        tokio::select! {
+            () = measure_sections(args, &mut report) => true,
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
         }
     });
     report.print();
-    if report.failed_runs() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if finished && report.failed_runs() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn measure_sections(args: &Args, report: &mut Report) {
+    let pause = args.pause().as_millis().to_string();
+    let model = Child::of_this_program(&["--serve", "model", "--pause-ms", &pause]);
+    for section in args.sections() {
+        println!("\n== {section}");
+        match section {
+            Section::Startup => startup::measure(args, &model, report).await,
+            Section::Throughput => throughput::measure(args, &model, report).await,
+            Section::Paced => paced::measure(args, &model, report).await,
+            Section::Open => open_streams::measure(args, &model, report).await,
+            Section::History => history::measure(args, &model, report).await,
+            Section::Sessions => sessions::measure(args, &model, report).await,
+        }
+    }
 }
