@@ -136,11 +136,13 @@ impl Group<'_> {
     /// Checks a batch and adds it, or leaves the group as it was.
     fn take(&mut self, unit: Unit) -> Answer {
         let Unit { append, puts, deletes, forget, answer, .. } = unit;
-        let result = self.check(append, &puts, &deletes, &forget);
+        let result = self.add(append, &puts, &deletes, &forget);
         (answer, result)
     }
 
-    fn check(
+    /// The head first, then puts, deletes and logs to forget, in this order. Nothing is changed before all of
+    /// it is known to be possible.
+    fn add(
         &mut self,
         append: Option<(Log, Seq, Vec<Draft>)>,
         puts: &[Put],
@@ -176,10 +178,10 @@ impl Group<'_> {
         }
         let own = overlay.into_changes();
         self.changes.extend(own);
-        if let Some(plan) = grown.as_ref().and_then(|(log, _)| self.plans.get_mut(log)) {
-            plan.waiting.clear();
-            plan.head = grown.as_ref().map_or(plan.head, |(_, head)| *head);
-            plan.outcome = Some(Outcome::Grown(plan.head));
+        if let Some((log, head)) = grown
+            && let Some(plan) = self.plans.get_mut(&log)
+        {
+            *plan = Plan { head, waiting: Vec::new(), outcome: Some(Outcome::Grown(head)) };
         }
         for log in forget {
             if let Some(plan) = self.plans.get_mut(log) {

@@ -79,7 +79,15 @@ impl Logs {
                 continue;
             }
             if !kept.contains_key(&log) {
-                kept.insert(log.clone(), (head_of(&log)?, Vec::new()));
+                let head = match head_of(&log) {
+                    // One log that cannot be read must not keep the others from opening.
+                    Err(StoreError::Damaged(what)) => {
+                        tracing::warn!(%what, "pieces are dropped, for nobody knows where they belong");
+                        continue;
+                    }
+                    head => head?,
+                };
+                kept.insert(log.clone(), (head, Vec::new()));
             }
             let Some((head, waiting)) = kept.get_mut(&log) else { continue };
             for entry in entries {

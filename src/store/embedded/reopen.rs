@@ -75,7 +75,9 @@ fn probe(folder: &Path) -> io::Result<()> {
         file.write_all(&vec![1; PROBE_BYTES])?;
         file.sync_all()
     });
-    written.and(fs::remove_file(&path))
+    // On a full disk too: it must not take the room it looks for.
+    let removed = fs::remove_file(&path);
+    written.and(removed)
 }
 
 /// Stands in while there is no engine.
