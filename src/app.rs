@@ -121,6 +121,8 @@ fn listen(config: &Config, state: web::Data<ApiState>) -> Result<(Server, Socket
     let server = HttpServer::new(move || api::app(state.clone(), |_| {}))
         .workers(config.server.workers)
         .tcp_nodelay(true)
+        // A client that closes its side has left; without this, only a write would show it.
+        .h1_allow_half_closed(false)
         .keep_alive(KeepAlive::Timeout(IDLE_CONNECTION))
         .client_request_timeout(HEAD_DEADLINE)
         // A client that has gone is noticed at once, not at the next word it is sent: its run may end with it.

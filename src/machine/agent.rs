@@ -60,12 +60,12 @@ impl AgentMachine {
         if self.view.began.is_none() {
             return Step::Prepare;
         }
-        if !self.view.waiting.is_empty() {
-            return Step::Wait;
+        let free: Vec<_> = self.free_calls().map(|call| self.order(call)).collect();
+        if !free.is_empty() {
+            return Step::RunTools(free);
         }
-        let open: Vec<_> = self.open_calls().map(|call| self.order(call)).collect();
-        if !open.is_empty() {
-            return Step::RunTools(open);
+        if self.undecided().next().is_some() {
+            return Step::Wait;
         }
         match self.next_model() {
             Some(model) => Step::CallModel { turn: self.next_turn(), model: model.clone() },
@@ -107,6 +107,16 @@ impl AgentMachine {
 
     fn open_calls(&self) -> impl Iterator<Item = &Call> {
         self.view.calls().filter(|call| call.result.is_none())
+    }
+
+    /// Open calls that nobody must be asked about any more.
+    fn free_calls(&self) -> impl Iterator<Item = &Call> {
+        self.open_calls().filter(|call| !call.is_undecided())
+    }
+
+    /// Calls that wait for somebody's decision.
+    fn undecided(&self) -> impl Iterator<Item = CallId> {
+        self.view.calls().filter(|call| call.is_undecided()).map(id_of)
     }
 
     fn order(&self, call: &Call) -> ToolOrder {
@@ -155,22 +165,19 @@ impl AgentMachine {
         let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let tool_calls = self.with_fresh_ids(tool_calls);
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
-        let waits = asked.iter().map(|call| gated.contains(call));
-        let mut facts = Vec::with_capacity(named.len().saturating_add(2));
-        let wants_more = !named.is_empty();
-        let over = self.over_limit(named.len(), &usage);
-        facts.push(Fact::ModelAnswered { turn, tool_calls, finish, usage, provider_id });
-        match (wants_more, over) {
-            (false, _) => facts.push(self.finish(Outcome::Completed)),
-            (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
-            (true, None) => {
-                let (held, free): (Vec<_>, Vec<_>) =
-                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
-                facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
-                if !held.is_empty() {
-                    facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
-                }
-            }
+        let (held, free): (Vec<_>, Vec<_>) =
+            asked.iter().zip(named).partition(|(asked, _)| gated.contains(asked));
+        let [held, free] =
+            [held, free].map(|calls| calls.into_iter().map(|(_, call)| call).collect::<Vec<_>>());
+        let mut facts = Vec::with_capacity(asked.len().saturating_add(2));
+        let over = self.over_limit(asked.len(), &usage);
+        let gated = held.clone();
+        facts.push(Fact::ModelAnswered { turn, tool_calls, gated, finish, usage, provider_id });
+        match over {
+            _ if asked.is_empty() => facts.push(self.finish(Outcome::Completed)),
+            Some(failure) => facts.push(self.finish(Outcome::Failed(failure))),
+            None if free.is_empty() => facts.push(Fact::Paused { calls: held }),
+            None => facts.extend(free.into_iter().map(|call| Fact::ToolStarted { call })),
         }
         facts
     }
@@ -230,7 +237,12 @@ impl AgentMachine {
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
+        let last = self.free_calls().all(|free| free.call.id == call);
         let mut facts = vec![Fact::ToolFinished { call, result }];
+        let waiting: Vec<CallId> = self.undecided().collect();
+        if last && !waiting.is_empty() && refused < MAX_REFUSED_IN_A_ROW {
+            facts.push(Fact::Paused { calls: waiting });
+        }
         if refused >= MAX_REFUSED_IN_A_ROW {
             let message =
                 format!("the model made {refused} tool calls in a row that could not be tried: {why}");
@@ -254,10 +266,15 @@ impl AgentMachine {
     fn on_answers(&self, answers: Vec<Answer>) -> Vec<Fact> {
         let known: Vec<Answer> =
             answers.into_iter().filter(|answer| self.view.waiting.contains(&answer.call)).collect();
-        let mut facts = Vec::with_capacity(known.len().saturating_add(1));
+        let left: Vec<CallId> =
+            self.undecided().filter(|call| known.iter().all(|answer| answer.call != *call)).collect();
         let effects: Vec<Fact> = known.iter().map(on_decision).collect();
-        facts.push(Fact::Resumed { answers: known });
+        let idle = effects.iter().all(|fact| !matches!(fact, Fact::ToolStarted { .. }));
+        let mut facts = vec![Fact::Resumed { answers: known }];
         facts.extend(effects);
+        if idle && !left.is_empty() {
+            facts.push(Fact::Paused { calls: left });
+        }
         facts
     }
 

@@ -191,8 +191,18 @@ impl Lanes {
         waiting.remove(at)
     }
 
-    /// A withdrawn run is done with.
-    pub(super) fn drop_withdrawn(&self, run: RunId) {
+    /// Takes a run's place among the live ones, before it enters a lane; `false` if it is taken.
+    pub(super) fn reserve(&self, live: &Arc<LiveRun>) -> bool {
+        let mut inner = unpoisoned(&self.inner);
+        let free = !inner.live.contains_key(&live.run);
+        if free {
+            inner.live.insert(live.run, live.clone());
+        }
+        free
+    }
+
+    /// A run that is in no lane is done with.
+    pub(super) fn release(&self, run: RunId) {
         unpoisoned(&self.inner).live.remove(&run);
     }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::error::Error;
+use super::lanes::LiveRun;
 use super::records::{self, OPEN_RUN};
 use super::settle::OpenRun;
 use crate::domain::document::{Place, Query};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::run::Run;
+use crate::store::Log;
 
 /// Open runs read at a time.
 const STEP: usize = 500;
@@ -34,7 +36,8 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
 }
 
 async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
-    let driver = inner.driver_of(owner, run).await?;
+    let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
+    let driver = inner.driver_of(owner, run, live).await?;
     tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
     inner.clone().enter(driver).await.map(drop)
 }

@@ -13,7 +13,7 @@ use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
 use crate::domain::document::{self, Query};
-use crate::domain::fact::{Answer, Entry, Fact, RunStart, Seq};
+use crate::domain::fact::{Entry, Fact, RunStart, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::{OnSecondMessage, Spec};
@@ -50,7 +50,7 @@ impl Runtime {
         let stored = self.0.stored_run(owner, run).await?;
         match command {
             Command::Cancel { reason } => self.0.cancel(owner, &stored, &reason).await,
-            Command::Answer(answers) => self.0.answer(owner, &stored, answers).await,
+            Command::Answer(answers) => self.0.wake(owner, run, News::Answered(answers)).await,
         }
     }
 
@@ -277,49 +277,63 @@ impl Inner {
         if let Some(driver) = self.lanes.withdraw(stored.id) {
             driver.live.stop(reason);
             driver.drive().await;
-            self.lanes.drop_withdrawn(stored.id);
+            self.lanes.release(stored.id);
             return Ok(());
         }
         if let Some(live) = self.lanes.live(stored.id) {
             live.stop(reason);
             return Ok(());
         }
-        if stored.status != Status::Paused {
-            return Err(Error::Conflict(format!("run {} is over", stored.id)));
-        }
-        let driver = self.wake(owner, stored, News::Cancelled { reason: reason.to_owned() }).await?;
-        self.clone().enter(driver).await.map(drop)
+        self.wake(owner, stored.id, News::Cancelled { reason: reason.to_owned() }).await
     }
 
-    async fn answer(
+    /// Ends a run's wait with these news, exactly once however often it is asked: whoever takes the run's place
+    /// among the live ones reads where it stands after that, and nobody else can take it meanwhile.
+    async fn wake(self: &Arc<Self>, owner: &Owner, run: RunId, news: News) -> Result<(), Error> {
+        let stored = self.stored_run(owner, run).await?;
+        let live = LiveRun::new(run, Log { owner: owner.clone(), session: stored.session });
+        if !self.lanes.reserve(&live) {
+            return Err(Error::Conflict(format!("run {run} is going already")));
+        }
+        let woken = self.woken(owner, &live, news).await;
+        if woken.is_err() {
+            self.lanes.release(run);
+        }
+        self.clone().enter(woken?).await.map(drop)
+    }
+
+    async fn woken(
         self: &Arc<Self>,
         owner: &Owner,
-        stored: &Run,
-        answers: Vec<Answer>,
-    ) -> Result<(), Error> {
-        if stored.status != Status::Paused || self.lanes.live(stored.id).is_some() {
-            return Err(Error::Conflict(format!("run {} does not wait for an answer", stored.id)));
+        live: &Arc<LiveRun>,
+        news: News,
+    ) -> Result<Driver, Error> {
+        let stored = self.stored_run(owner, live.run).await?;
+        if stored.status.is_over() {
+            return Err(Error::Conflict(format!("run {} is over", live.run)));
         }
-        let driver = self.wake(owner, stored, News::Answered(answers)).await?;
-        self.clone().enter(driver).await.map(drop)
-    }
-
-    /// A driver for a run that waited, with the news that end the wait already decided.
-    async fn wake(self: &Arc<Self>, owner: &Owner, stored: &Run, news: News) -> Result<Driver, Error> {
-        let mut driver = self.driver_of(owner, stored).await?;
+        if stored.status != Status::Paused {
+            return Err(Error::Conflict(format!("run {} does not wait for anybody", live.run)));
+        }
+        let mut driver = self.driver_of(owner, &stored, live.clone()).await?;
         driver.take(news)?;
+        driver.write_opening().await?;
         Ok(driver)
     }
 
     /// A driver for a run that is in the log.
-    pub(super) async fn driver_of(self: &Arc<Self>, owner: &Owner, stored: &Run) -> Result<Driver, Error> {
+    pub(super) async fn driver_of(
+        self: &Arc<Self>,
+        owner: &Owner,
+        stored: &Run,
+        live: Arc<LiveRun>,
+    ) -> Result<Driver, Error> {
         let entries = self.entries(owner, stored).await?;
         let machine = Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
             Error::Internal
         })?;
         let log = Log { owner: owner.clone(), session: stored.session.clone() };
-        let live = LiveRun::new(stored.id, log.clone());
         live.reach(Stage::Going { first: stored.first, status: Status::Running });
         let toolbox = self.toolbox(&machine.view().spec).map_err(|why| {
             tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");

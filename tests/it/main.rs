@@ -14,6 +14,7 @@ mod agentos_runs;
 mod agentos_sessions;
 mod capabilities;
 mod catalog;
+mod clients;
 mod configuration;
 mod durability;
 mod facts;

@@ -94,7 +94,8 @@ pub(super) struct Config {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    available_models: Vec<String>,
+    /// Always empty: the 2.x client wants texts here, the 3.x client objects.
+    available_models: [String; 0],
     os_database: &'static str,
     databases: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,7 +178,7 @@ pub(super) async fn config(state: Data<ApiState>) -> Json<Config> {
         os_id: server.id.clone(),
         name: server.name.clone(),
         description: server.description.clone(),
-        available_models: used(&catalog).map(|name| format!("{}:{}", name.provider, name.model)).collect(),
+        available_models: [],
         os_database: DATABASE,
         databases: vec![DATABASE],
         chat: (!quick_prompts.is_empty()).then_some(ChatConfig { quick_prompts }),

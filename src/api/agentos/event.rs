@@ -129,7 +129,26 @@ impl Line {
         if serde_json::to_writer(&mut self.bytes, value).is_err() {
             self.bytes.truncate(before);
         }
+        self.escape_line_ends(before);
         self
+    }
+
+    /// Writes NEL, LS and PS as escapes, from `start` on: JSON and SSE have them as text, but clients that split
+    /// lines as Unicode does would cut the event there.
+    fn escape_line_ends(&mut self, start: usize) {
+        let written = self.bytes.get(start..).unwrap_or_default();
+        if !written.iter().any(|byte| matches!(byte, 0xC2 | 0xE2)) {
+            return;
+        }
+        let text = String::from_utf8_lossy(written);
+        if text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+            let escaped = text
+                .replace('\u{85}', "\\u0085")
+                .replace('\u{2028}', "\\u2028")
+                .replace('\u{2029}', "\\u2029");
+            self.bytes.truncate(start);
+            self.bytes.extend_from_slice(escaped.as_bytes());
+        }
     }
 
     /// Adds a member if there is a value.

@@ -5,6 +5,7 @@
 
 mod component;
 mod components;
+mod continue_run;
 mod core;
 mod database;
 pub mod error;

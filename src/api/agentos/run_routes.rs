@@ -1,7 +1,7 @@
 //! The part of the route table that is about runs: the same for agents, teams and workflows.
 
 use super::database::{DB_ID, TABLE};
-use super::{resume, runs, session_runs};
+use super::{continue_run, resume, runs, session_runs};
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind as Kind};
 
 const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's session");
@@ -42,6 +42,7 @@ pub(super) fn table() -> Vec<Endpoint> {
     for (kind, tag) in [("agent", "Agents"), ("team", "Teams"), ("workflow", "Workflows")] {
         table.extend(of_kind(kind, tag));
     }
+    table.push(going_on());
     table.extend(of_sessions());
     table
 }
@@ -84,6 +85,24 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
             .gives("200", "The events that were missed, then those to come", stream)
             .fails("404", &unknown),
     ]
+}
+
+const CONTINUE: [Parameter; 4] = [
+    Parameter::new("session_id", Kind::RequiredText, "The run's session"),
+    Parameter::new("tools", Kind::Text, "JSON list of the tools that wait, each with its decision filled in"),
+    Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
+    Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
+];
+
+fn going_on() -> Endpoint {
+    Endpoint::post("/agents/{agent_id}/runs/{run_id}/continue", continue_run::go_on)
+        .named("continue_agent_run", "Agents", "Go on with a run that waits")
+        .form(&CONTINUE)
+        .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
+        .gives("202", "It goes on in the background", &["application/json"])
+        .fails("400", "The decisions cannot be read")
+        .fails("404", "Run not found")
+        .fails("409", "The run does not wait")
 }
 
 fn of_sessions() -> [Endpoint; 3] {

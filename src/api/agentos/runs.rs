@@ -29,7 +29,7 @@ use super::run_form::{self, RunForm};
 use super::session_runs;
 
 /// A plain stream that says nothing for so long sends a comment.
-const SILENCE: Duration = Duration::from_secs(15);
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// `POST /{kind}/{id}/runs`.
 pub(super) async fn start(
@@ -46,9 +46,7 @@ pub(super) async fn start(
         (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
     match (stream, background) {
         (true, _) => Ok(events(runtime, &started, all, hangup)),
-        (false, true) => Ok(HttpResponse::Accepted().json(json!({
-            "run_id": started.run, "session_id": started.session, "status": run_body::status(Status::Pending),
-        }))),
+        (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
         (false, false) => answer(runtime, &started, hangup).await,
     }
 }
@@ -120,6 +118,12 @@ pub(super) async fn find(
     }
 }
 
+/// The answer to whoever does not wait for a run.
+pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpResponse {
+    let status = run_body::status(status);
+    HttpResponse::Accepted().json(json!({"run_id": run, "session_id": session, "status": status}))
+}
+
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
 fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
@@ -148,7 +152,7 @@ async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) ->
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.
-async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
+pub(super) async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {

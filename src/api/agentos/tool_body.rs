@@ -204,7 +204,7 @@ fn note(decision: &Decision) -> Option<&str> {
 }
 
 /// Who had to be asked. A declared tool says so itself; for the others the facts do.
-fn gate(view: &RunView, call: &Call) -> Gate {
+pub(super) fn gate(view: &RunView, call: &Call) -> Gate {
     let declared = declared(&view.spec, &call.call.name).map(|tool| tool.gate.clone());
     if let Some(gate) = declared.filter(|gate| !gate.is_open()) {
         return gate;

@@ -14,6 +14,7 @@ use super::kv::{Changes, Direction, Kv};
 use super::logs::{Logs, Outcome, wrong_head};
 use super::overlay::Overlay;
 use super::records;
+use super::reopen::Reopen;
 use super::sealed;
 use crate::domain::document::Key;
 use crate::domain::fact::{Entry, Seq};
@@ -39,6 +40,7 @@ pub(super) struct Committer {
     pub(super) engine: Arc<Engine>,
     pub(super) logs: Arc<Logs>,
     pub(super) inbox: mpsc::Receiver<Unit>,
+    pub(super) reopen: Reopen,
 }
 
 /// A log while a group is put together.
@@ -73,16 +75,18 @@ impl Committer {
         }
     }
 
-    fn commit(&self, units: Vec<Unit>) {
-        if let Some(error) = self.logs.broken() {
+    fn commit(&mut self, units: Vec<Unit>) {
+        if let Some(error) = self.logs.broken()
+            && !self.reopen.attempt(&self.engine, &self.logs)
+        {
             units.into_iter().for_each(|unit| answer(unit.answer, Err(error.clone())));
             return;
         }
-        let mut group =
-            Group { kv: self.kv(), logs: &self.logs, changes: Changes::new(), plans: HashMap::new() };
+        let kv = self.engine.kv();
+        let mut group = Group { kv: &*kv, logs: &self.logs, changes: Changes::new(), plans: HashMap::new() };
         let answers: Vec<_> = units.into_iter().map(|unit| group.take(unit)).collect();
         let Group { changes, plans, .. } = group;
-        let done = if changes.is_empty() { Ok(()) } else { self.kv().apply(changes) };
+        let done = if changes.is_empty() { Ok(()) } else { kv.apply(changes) };
         let settled = done.clone().and_then(|()| {
             let outcomes = plans.iter().filter_map(|(log, plan)| Some((log, plan.outcome?)));
             self.logs.publish(outcomes)
@@ -98,7 +102,7 @@ impl Committer {
             answer(sender, result.and(done.clone()));
         }
         // Where it fails, the mark that it was begun stays, and opening finishes the job.
-        let finish = || forgotten.iter().try_for_each(|(log, _)| finish_forgetting(self.kv(), log));
+        let finish = || forgotten.iter().try_for_each(|(log, _)| finish_forgetting(&*kv, log));
         if settled.is_ok()
             && let Err(error) = finish()
         {
@@ -110,10 +114,6 @@ impl Committer {
     fn break_down(&self, error: &StoreError) {
         tracing::error!(%error, "the store takes no more writes");
         self.logs.break_down(error.clone());
-    }
-
-    fn kv(&self) -> &dyn Kv {
-        &*self.engine.kv
     }
 }
 
@@ -136,11 +136,13 @@ impl Group<'_> {
     /// Checks a batch and adds it, or leaves the group as it was.
     fn take(&mut self, unit: Unit) -> Answer {
         let Unit { append, puts, deletes, forget, answer, .. } = unit;
-        let result = self.check(append, &puts, &deletes, &forget);
+        let result = self.add(append, &puts, &deletes, &forget);
         (answer, result)
     }
 
-    fn check(
+    /// The head first, then puts, deletes and logs to forget, in this order. Nothing is changed before all of
+    /// it is known to be possible.
+    fn add(
         &mut self,
         append: Option<(Log, Seq, Vec<Draft>)>,
         puts: &[Put],
@@ -176,10 +178,10 @@ impl Group<'_> {
         }
         let own = overlay.into_changes();
         self.changes.extend(own);
-        if let Some(plan) = grown.as_ref().and_then(|(log, _)| self.plans.get_mut(log)) {
-            plan.waiting.clear();
-            plan.head = grown.as_ref().map_or(plan.head, |(_, head)| *head);
-            plan.outcome = Some(Outcome::Grown(plan.head));
+        if let Some((log, head)) = grown
+            && let Some(plan) = self.plans.get_mut(&log)
+        {
+            *plan = Plan { head, waiting: Vec::new(), outcome: Some(Outcome::Grown(head)) };
         }
         for log in forget {
             if let Some(plan) = self.plans.get_mut(log) {

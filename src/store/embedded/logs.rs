@@ -79,7 +79,15 @@ impl Logs {
                 continue;
             }
             if !kept.contains_key(&log) {
-                kept.insert(log.clone(), (head_of(&log)?, Vec::new()));
+                let head = match head_of(&log) {
+                    // One log that cannot be read must not keep the others from opening.
+                    Err(StoreError::Damaged(what)) => {
+                        tracing::warn!(%what, "pieces are dropped, for nobody knows where they belong");
+                        continue;
+                    }
+                    head => head?,
+                };
+                kept.insert(log.clone(), (head, Vec::new()));
             }
             let Some((head, waiting)) = kept.get_mut(&log) else { continue };
             for entry in entries {
@@ -108,11 +116,8 @@ impl Logs {
     pub(super) fn say(&self, append: &Append) -> Result<bool, StoreError> {
         let frame = tail::frame(&append.log, &append.entries)?;
         let mut inner = self.lock();
-        if let Some(error) = &inner.broken {
-            return Err(error.clone());
-        }
-        let Inner { known, tail, .. } = &mut *inner;
-        let Some(state) = known.get_mut(&append.log) else { return Ok(false) };
+        let Inner { known, tail, broken } = &mut *inner;
+        let Some(state) = known.get_mut(&append.log).filter(|_| broken.is_none()) else { return Ok(false) };
         if state.busy || state.bytes > MAX_WAITING_BYTES {
             return Ok(false);
         }
@@ -165,6 +170,12 @@ impl Logs {
         let mut result = Ok(());
         let mut gone = false;
         for (log, outcome) in outcomes {
+            if let Some(tail) =
+                tail.as_mut().filter(|tail| outcome == Outcome::Forgotten && tail.holds_frames())
+            {
+                gone = true;
+                result = result.and(write_gone(tail, log));
+            }
             let Some(state) = known.get_mut(log) else { continue };
             state.durable = match outcome {
                 Outcome::Grown(head) => head,
@@ -173,10 +184,6 @@ impl Logs {
             state.bytes = 0;
             let waited = std::mem::take(&mut state.waiting);
             let Some(tail) = tail else { continue };
-            if matches!(outcome, Outcome::Forgotten) && tail.holds_frames() {
-                gone = true;
-                result = result.and(write_gone(tail, log));
-            }
             waited.into_iter().for_each(|waiting| tail.release(waiting.segment));
         }
         match tail {
@@ -196,6 +203,36 @@ impl Logs {
         if inner.known.len() > MAX_KNOWN {
             inner.known.retain(|_, state| state.busy || !state.waiting.is_empty());
         }
+    }
+
+    /// Looks again at what is known, after a failure: what became durable all the same waits no more.
+    pub(super) fn reset(
+        &self,
+        forgotten: &[Log],
+        mut head_of: impl FnMut(&Log) -> Result<Seq, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.publish(forgotten.iter().map(|log| (log, Outcome::Forgotten)))?;
+        let mut inner = self.lock();
+        let Inner { known, tail, .. } = &mut *inner;
+        known.retain(|_, state| !state.waiting.is_empty());
+        for (log, state) in known.iter_mut() {
+            let durable = head_of(log)?;
+            let (done, waiting) = std::mem::take(&mut state.waiting)
+                .into_iter()
+                .partition(|waiting| waiting.entry.last_seq() <= durable);
+            let bytes = state.bytes;
+            *state = LogState { durable, waiting, bytes, busy: false };
+            let done: Vec<Waiting> = done;
+            if let Some(tail) = tail {
+                done.into_iter().for_each(|done| tail.release(done.segment));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes are welcome again.
+    pub(super) fn mend(&self) {
+        self.lock().broken = None;
     }
 
     /// From now on every write is refused with this error.

@@ -15,13 +15,14 @@ mod open;
 mod overlay;
 mod records;
 mod redb;
+mod reopen;
 mod sealed;
 mod sled;
 mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ use self::entries::{Draft, is_said};
 use self::kv::Kv;
 use self::lock::FolderLock;
 use self::logs::Logs;
+use self::reopen::Reopen;
 use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::domain::fact::{Entry, Seq};
@@ -43,8 +45,28 @@ const QUEUE: usize = 1024;
 
 /// An engine, and the lock that goes when the last user of the engine has gone.
 struct Engine {
-    kv: Box<dyn Kv>,
+    kv: RwLock<Arc<dyn Kv>>,
     _lock: Option<FolderLock>,
+}
+
+impl Engine {
+    fn new(kv: Arc<dyn Kv>, lock: Option<FolderLock>) -> Self {
+        Self { kv: RwLock::new(kv), _lock: lock }
+    }
+
+    /// The engine as it is now.
+    fn kv(&self) -> Arc<dyn Kv> {
+        Arc::clone(&self.kv.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets go of the engine; it closes when its last reader is done.
+    fn replace(&self, kv: Arc<dyn Kv>) {
+        let mut current = self.kv.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, kv);
+        // Closing takes time, and readers need not wait for it.
+        drop(current);
+        drop(old);
+    }
 }
 
 /// The store in this process.
@@ -58,10 +80,10 @@ struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    fn start(engine: Engine, logs: Logs) -> std::io::Result<Self> {
+    fn start(engine: Engine, logs: Logs, reopen: Reopen) -> std::io::Result<Self> {
         let (engine, logs) = (Arc::new(engine), Arc::new(logs));
         let (sender, inbox) = mpsc::channel(QUEUE);
-        let committer = Committer { engine: Arc::clone(&engine), logs: Arc::clone(&logs), inbox };
+        let committer = Committer { engine: Arc::clone(&engine), logs: Arc::clone(&logs), inbox, reopen };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(|| committer.run())?;
         Ok(Self { engine, logs, inbox: Some(sender), committer: Some(thread) })
     }
@@ -71,13 +93,19 @@ impl EmbeddedStore {
         &self,
         read: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if !self.engine.kv.blocks() {
-            return read(&*self.engine.kv);
+        let kv = self.engine.kv();
+        if !kv.blocks() {
+            return read(&*kv);
         }
         let engine = Arc::clone(&self.engine);
-        tokio::task::spawn_blocking(move || read(&*engine.kv))
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string().into()))?
+        let reading = tokio::task::spawn_blocking(move || {
+            let found = read(&*kv);
+            // First the engine, then perhaps the lock of its folder.
+            drop(kv);
+            drop(engine);
+            found
+        });
+        reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
     }
 
     /// The durable head of a log, and what waits with numbers over `after`.
@@ -108,10 +136,10 @@ impl Store for EmbeddedStore {
         if let Some(append) = &batch.append {
             logs::check_numbers(append)?;
         }
+        let gone = || StoreError::Unavailable("the committer has ended".into());
+        let inbox = self.inbox.as_ref().filter(|inbox| !inbox.is_closed()).ok_or_else(gone)?;
         let (unit, answer) = unit(batch, |append| self.logs.say(append))?;
         let Some(unit) = unit else { return Ok(()) };
-        let gone = || StoreError::Unavailable("the committer has ended".into());
-        let inbox = self.inbox.as_ref().ok_or_else(gone)?;
         inbox.send(unit).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

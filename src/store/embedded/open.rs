@@ -11,6 +11,7 @@ use super::lock::FolderLock;
 use super::logs::Logs;
 use super::memory::Memory;
 use super::redb::Redb;
+use super::reopen::Reopen;
 use super::sled::Sled;
 use super::tail::{Frame, Tail};
 use super::{EmbeddedStore, Engine, keys};
@@ -38,8 +39,11 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, O
     let failed = |error| open_error(folder, error);
     let io = |source| OpenError::Io { folder: folder.into(), source };
     if matches!(config, StoreConfig::Memory {}) {
-        let engine = Engine { kv: Box::new(Memory::default()), _lock: None };
-        return Ok(Arc::new(EmbeddedStore::start(engine, Logs::new(None)).map_err(io)?));
+        let engine = Engine::new(Arc::new(Memory::default()), None);
+        // It never fails, so it is never opened again.
+        let reopen =
+            Reopen { open: Box::new(|| Ok(Arc::new(Memory::default()))), folder: None, not_before: None };
+        return Ok(Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?));
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     let lock = FolderLock::take(folder)?;
@@ -48,7 +52,16 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, O
     let (tail, frames) = Tail::open(&folder.join("tail")).map_err(io)?;
     let logs = Logs::new(Some(tail));
     recover(&*kv, &logs, frames).map_err(failed)?;
-    Ok(Arc::new(EmbeddedStore::start(Engine { kv, _lock: Some(lock) }, logs).map_err(io)?))
+    let engine = Engine::new(kv, Some(lock));
+    Ok(Arc::new(EmbeddedStore::start(engine, logs, reopen(config, folder)).map_err(io)?))
+}
+
+fn reopen(config: StoreConfig, folder: &Path) -> Reopen {
+    let owned = folder.to_path_buf();
+    let open = move || {
+        open_engine(config, &owned).map_err(|error| StoreError::Unavailable(error.to_string().into()))
+    };
+    Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None }
 }
 
 /// Finishes what the last process had begun: takes over its pieces, and takes away what was being forgotten.
@@ -60,17 +73,17 @@ pub(super) fn recover(kv: &dyn Kv, logs: &Logs, mut frames: Vec<Frame>) -> Resul
     begun.iter().try_for_each(|log| finish_forgetting(kv, log))
 }
 
-fn open_engine(config: StoreConfig, folder: &Path) -> Result<Box<dyn Kv>, OpenError> {
+fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
     let failed = |error| open_error(folder, error);
     match config {
-        StoreConfig::Memory {} => Ok(Box::new(Memory::default())),
+        StoreConfig::Memory {} => Ok(Arc::new(Memory::default())),
         StoreConfig::Sled { cache_mib } => {
             refuse_other(folder, "redb", "sled")?;
-            Ok(Box::new(Sled::open(&folder.join("sled"), cache_mib).map_err(failed)?))
+            Ok(Arc::new(Sled::open(&folder.join("sled"), cache_mib).map_err(failed)?))
         }
         StoreConfig::Redb { cache_mib } => {
             refuse_other(folder, "sled", "redb")?;
-            Ok(Box::new(Redb::open(&folder.join("redb"), cache_mib).map_err(failed)?))
+            Ok(Arc::new(Redb::open(&folder.join("redb"), cache_mib).map_err(failed)?))
         }
     }
 }

@@ -13,8 +13,11 @@ use super::sealed::{self, PART_BYTES};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::store::{Expect, Put, StoreError};
 
-/// Longest id, and longest sum of a record's tags, in bytes; a header has to stay small.
-const MAX_NAMES_BYTES: usize = 2048;
+/// Longest id, and longest sum of a record's tags, in bytes: keys and headers have to stay small.
+const MAX_NAMES_BYTES: usize = 1024;
+
+/// Bytes of a header without lists and body.
+const HEADER_BYTES: usize = 30;
 
 /// What is stored under a record's key.
 struct Header {
@@ -30,7 +33,7 @@ struct Header {
 
 impl Header {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.inline.len());
+        let mut out = Vec::with_capacity(HEADER_BYTES + 64 + self.inline.len());
         out.put_u64(self.version);
         out.put_u64(self.sort);
         // Lengths fit: `check_size` and the limit of a batch came first.
@@ -66,9 +69,10 @@ impl Header {
         sealed::open(at, value).and_then(Self::decode).ok_or_else(|| damaged(key))
     }
 
-    /// Every list the record stands in.
-    fn all_lists(&self) -> BTreeSet<&List> {
-        self.lists.iter().collect()
+    /// Every list the record stands in, and where.
+    fn places(&self) -> BTreeSet<(List, u64)> {
+        let lists = self.lists.iter().cloned().chain([List::every()]);
+        lists.map(|list| (list, self.sort)).collect()
     }
 }
 
@@ -203,11 +207,13 @@ pub(super) fn put(overlay: &mut Overlay<'_>, put: &Put) -> Result<(), StoreError
     if !expected {
         return Err(StoreError::Conflict(put.key.to_string()));
     }
-    let small = put.body.len() + MAX_NAMES_BYTES / 2 <= PART_BYTES;
+    let lists: Vec<_> = put.tags.names.iter().map(List::tagged).collect();
+    let names: usize = lists.iter().map(|list| list.0.len() + 2).sum();
+    let small = HEADER_BYTES + names + put.body.len() <= PART_BYTES;
     let new = Header {
         version: version + 1,
         sort: put.tags.sort,
-        lists: put.tags.names.iter().map(List::tagged).collect(),
+        lists,
         parts: if small { 0 } else { put.body.len().div_ceil(PART_BYTES) as u32 },
         len: put.body.len() as u32,
         checksum: crc32fast::hash(&put.body),
@@ -256,30 +262,20 @@ fn move_in_lists(
     old: Option<&Header>,
     new: Option<&Header>,
 ) -> Result<(), StoreError> {
-    let every = List::every();
-    let lists = |header: Option<&Header>| -> BTreeSet<List> {
-        header.map_or_else(BTreeSet::new, |header| {
-            header.all_lists().into_iter().chain([&every]).cloned().collect()
-        })
-    };
-    let (left, joined) = (lists(old), lists(new));
-    let stands_still = old.map(|old| old.sort) == new.map(|new| new.sort);
-    for list in &left {
-        if stands_still && joined.contains(list) {
-            continue;
-        }
+    let places = |header: Option<&Header>| header.map_or_else(BTreeSet::new, Header::places);
+    let (left, joined) = (places(old), places(new));
+    for (list, sort) in left.difference(&joined) {
         let index = keys::index(&key.owner, key.kind, list);
-        overlay.remove(keys::index_entry(&index, old.map_or(0, |old| old.sort), &key.id));
+        overlay.remove(keys::index_entry(&index, *sort, &key.id));
     }
-    for list in &joined {
-        if stands_still && left.contains(list) {
-            continue;
-        }
+    for (list, sort) in joined.difference(&left) {
         let index = keys::index(&key.owner, key.kind, list);
-        let at = keys::index_entry(&index, new.map_or(0, |new| new.sort), &key.id);
+        let at = keys::index_entry(&index, *sort, &key.id);
         let value = sealed::seal(&at, &[]);
         overlay.set(at, value);
     }
+    let lists = |places: &BTreeSet<(List, u64)>| places.iter().map(|(list, _)| list.clone()).collect();
+    let (left, joined): (BTreeSet<List>, BTreeSet<List>) = (lists(&left), lists(&joined));
     for list in left.difference(&joined) {
         add_to_count(overlay, key, list, -1)?;
     }

@@ -14,6 +14,7 @@ use super::kv::{Changes, Direction, Kv, Visit};
 use super::logs::Logs;
 use super::memory::Memory;
 use super::open::{check_format, recover};
+use super::reopen::Reopen;
 use super::tail::Tail;
 use super::{EmbeddedStore, Engine, committer, keys, sealed};
 use crate::domain::document::{Key, Query, RecordKind, Tag, Tags};
@@ -60,7 +61,13 @@ impl Disk {
         let (tail, frames) = Tail::open(&folder.join("tail")).unwrap();
         let logs = Logs::new(Some(tail));
         recover(self, &logs, frames).unwrap();
-        EmbeddedStore::start(Engine { kv: Box::new(self.clone()), _lock: None }, logs).unwrap()
+        let disk = self.clone();
+        let open = move || match disk.full.load(Ordering::SeqCst) {
+            true => Err(StoreError::Full),
+            false => Ok(Arc::new(disk.clone()) as Arc<dyn Kv>),
+        };
+        let reopen = Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None };
+        EmbeddedStore::start(Engine::new(Arc::new(self.clone()), None), logs, reopen).unwrap()
     }
 
     /// Every bit of the value may be wrong: the last one is.
@@ -160,21 +167,36 @@ async fn a_damaged_or_missing_entry_is_never_passed_over() {
 }
 
 #[tokio::test]
-async fn after_a_failure_no_write_is_acknowledged_and_reads_show_what_was() {
+async fn after_a_failure_no_write_is_acknowledged_until_the_engine_was_opened_again() {
     let (disk, folder) = (Disk::default(), tempfile::tempdir().unwrap());
     let store = disk.open(folder.path());
     store.commit(append(0, [fact(1)])).await.unwrap();
     store.commit(append(1, [said(2, "a")])).await.unwrap();
     disk.full.store(true, Ordering::SeqCst);
     assert!(matches!(store.commit(append(2, [fact(3)])).await, Err(StoreError::Full)));
-    disk.full.store(false, Ordering::SeqCst);
-    assert!(matches!(store.commit(append(2, [fact(3)])).await, Err(StoreError::Full)));
-    assert!(matches!(store.commit(append(2, [said(3, "b")])).await, Err(StoreError::Full)));
     assert_eq!(store.read(&log(), 0, 10).await.unwrap(), vec![fact(1), said(2, "a")]);
+    disk.full.store(false, Ordering::SeqCst);
+    store.commit(append(2, [said(3, "b")])).await.unwrap();
+    store.commit(append(3, [fact(4)])).await.unwrap();
+    let merged = entry(2, Fact::Said { pieces: vec![Piece::Text("a".into()), Piece::Text("b".into())] });
+    assert_eq!(store.read(&log(), 0, 10).await.unwrap(), vec![fact(1), merged, fact(4)]);
+}
+
+#[tokio::test]
+async fn while_the_engine_cannot_be_opened_again_every_write_is_refused() {
+    let (disk, folder) = (Disk::default(), tempfile::tempdir().unwrap());
+    let store = disk.open(folder.path());
+    store.commit(append(0, [fact(1)])).await.unwrap();
+    store.commit(append(1, [said(2, "a")])).await.unwrap();
+    disk.full.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert!(matches!(store.commit(append(2, [fact(3)])).await, Err(StoreError::Full)));
+        assert!(matches!(store.commit(append(2, [said(3, "b")])).await, Err(StoreError::Full)));
+    }
     drop(store);
+    disk.full.store(false, Ordering::SeqCst);
     let store = disk.open(folder.path());
     assert_eq!(store.read(&log(), 0, 10).await.unwrap(), vec![fact(1), said(2, "a")]);
-    store.commit(append(2, [fact(3)])).await.unwrap();
 }
 
 #[tokio::test]

@@ -237,10 +237,10 @@ fn memory_does_what_the_model_does() {
 
 #[test]
 fn sled_does_what_the_model_does() {
-    check(sled(), 12);
+    check(sled(), 8);
 }
 
 #[test]
 fn redb_does_what_the_model_does() {
-    check(redb(), 12);
+    check(redb(), 8);
 }
