@@ -8,7 +8,10 @@ use tokio::net::TcpStream;
 use crate::harness::server::{PATIENCE, Server, Setup, TOKEN, answer};
 
 async fn server() -> Server {
-    Setup::default().model("http://127.0.0.1:1/v1").start().await
+    let crew = "---\nkind: team\nmodel: test/model\nmembers: [plain]\n---\nYou lead.\n";
+    let flow = "---\nkind: workflow\nsteps: [{name: one, agent: plain}]\n---\n";
+    let setup = Setup::default().model("http://127.0.0.1:1/v1").agent("crew", crew).agent("flow", flow);
+    setup.start().await
 }
 
 /// What is answered to these bytes until the server closes; the client says nothing more, and does not close.
@@ -62,6 +65,7 @@ async fn operations(server: &Server) -> Vec<(Method, String, bool)> {
         let parts = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
         let path = parts.collect::<Vec<_>>().join("/");
         let path = path.replace("/agents/x", "/agents/plain");
+        let path = path.replace("/teams/x", "/teams/crew").replace("/workflows/x", "/workflows/flow");
         for (method, operation) in operations.as_object().unwrap() {
             let method = method.to_uppercase().parse().unwrap();
             all.push((method, path.clone(), operation["security"].is_null()));
@@ -387,6 +391,20 @@ async fn every_operation_answers_garbage_in_json_and_below_500() {
     }
     assert_eq!(sessions(&server).await, before);
     still_well(&server).await;
+}
+
+#[tokio::test]
+async fn what_does_not_run_yet_says_so() {
+    let server = server().await;
+    for (path, text) in
+        [("/teams/crew/runs", "teams do not run yet"), ("/workflows/flow/runs", "workflows do not run yet")]
+    {
+        for stream in ["true", "false"] {
+            let (status, body) = server.form(path, &[("message", "Hi"), ("stream", stream)]).await;
+            assert_eq!((status, &body["detail"][0]["msg"]), (422, &json!(text)), "{body}");
+        }
+    }
+    assert_eq!(sessions(&server).await, json!([]));
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ pub(crate) fn steady(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields.into_iter().map(|(name, value)| member(name, value)).collect(),
         Value::Array(items) => items.into_iter().map(steady).collect(),
+        Value::String(text) if text.contains(" completed in ") => {
+            json!(text.split_once(" in ").map(|(what, _)| what))
+        }
         Value::String(text) if uuid::Uuid::parse_str(&text).is_ok() => json!("<uuid>"),
         other => other,
     }
