@@ -11,6 +11,7 @@ use actix_web::{HttpServer, web};
 use anyhow::{Context, Result, anyhow};
 
 use crate::access::{Clear, Tokens};
+use crate::api::body::Limits;
 use crate::api::{self, ApiState, ServerInfo};
 use crate::capability::egress::Egress;
 use crate::capability::registry::Registry;
@@ -71,6 +72,10 @@ impl App {
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             origins: config.server.cors_origins.iter().cloned().collect(),
+            limits: Limits {
+                json_bytes: config.server.json_bytes,
+                multipart_bytes: config.server.multipart_bytes,
+            },
             docs: true,
         });
         let (server, address) = listen(config, state)?;

@@ -9,18 +9,43 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 
+use super::ApiState;
 use super::fields::{Fields, FromFields, Place};
+use super::form::MAX_MULTIPART_BYTES;
 use super::problem::{Problem, Violation};
 use crate::domain::Object;
 
-/// Largest JSON body, in bytes.
+/// Largest JSON body where nothing is configured, in bytes.
 pub const MAX_JSON_BYTES: usize = 2 * 1024 * 1024;
+/// How large bodies may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest JSON body, in bytes.
+    pub json_bytes: usize,
+    /// Largest multipart body, in bytes.
+    pub multipart_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { json_bytes: MAX_JSON_BYTES, multipart_bytes: MAX_MULTIPART_BYTES }
+    }
+}
+
+impl Limits {
+    /// As the server is configured.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        request.app_data::<Data<ApiState>>().map_or_else(Self::default, |state| state.limits)
+    }
+}
+
 /// Deepest nesting of a JSON body.
 pub const MAX_DEPTH: usize = 64;
 /// A body that takes longer to arrive is given up.
@@ -45,7 +70,7 @@ impl<T: FromFields + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, MAX_JSON_BYTES);
+        let bytes = read(request, payload, Limits::of(request).json_bytes);
         Box::pin(async move { from_json(&bytes.await?, false).map(Self) })
     }
 }
@@ -55,7 +80,7 @@ impl<T: FromFields + 'static> FromRequest for OptionalJson<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, MAX_JSON_BYTES);
+        let bytes = read(request, payload, Limits::of(request).json_bytes);
         Box::pin(async move { from_json(&bytes.await?, true).map(Self) })
     }
 }

@@ -9,11 +9,11 @@ use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 
-use super::body::{self, BODY_DEADLINE};
+use super::body::{self, BODY_DEADLINE, Limits};
 use super::fields::{Fields, FromFields, Place};
 use super::problem::{Problem, Violation};
 
-/// Largest multipart body, in bytes.
+/// Largest multipart body where nothing is configured, in bytes.
 pub const MAX_MULTIPART_BYTES: usize = 32 * 1024 * 1024;
 /// Largest urlencoded or JSON body, in bytes.
 pub const MAX_FORM_BYTES: usize = 4 * 1024 * 1024;
@@ -122,12 +122,13 @@ fn multipart<T: FromFields + 'static>(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> LocalBoxFuture<'static, Result<Form<T>, Problem>> {
-    if let Some(problem) = body::refusal(request, MAX_MULTIPART_BYTES) {
+    let limit = Limits::of(request).multipart_bytes;
+    if let Some(problem) = body::refusal(request, limit) {
         return Box::pin(async move { Err(problem) });
     }
     let parts = Multipart::new(request.headers(), payload.take());
     Box::pin(async move {
-        let parts = tokio::time::timeout(BODY_DEADLINE, Parts::default().read(parts)).await;
+        let parts = tokio::time::timeout(BODY_DEADLINE, Parts::within(limit).read(parts)).await;
         let Ok(parts) = parts else {
             let message = "The request body took too long to arrive";
             return Err(Problem::new(actix_web::http::StatusCode::REQUEST_TIMEOUT, "timeout", message));
@@ -138,14 +139,18 @@ fn multipart<T: FromFields + 'static>(
 }
 
 /// The parts of a multipart body so far.
-#[derive(Default)]
 struct Parts {
     texts: Vec<(String, String)>,
     uploads: Vec<Upload>,
     bytes: usize,
+    limit: usize,
 }
 
 impl Parts {
+    fn within(limit: usize) -> Self {
+        Self { texts: Vec::new(), uploads: Vec::new(), bytes: 0, limit }
+    }
+
     async fn read(mut self, mut parts: Multipart) -> Result<Self, Problem> {
         let mut count = 0;
         while let Some(part) = parts.next().await {
@@ -169,7 +174,7 @@ impl Parts {
             let message = format!("Names should have at most {MAX_NAME_BYTES} bytes");
             return Err(invalid("string_too_long", None, message, Value::Null));
         }
-        let limit = if filename.is_some() { MAX_MULTIPART_BYTES } else { MAX_FIELD_BYTES };
+        let limit = if filename.is_some() { self.limit } else { MAX_FIELD_BYTES };
         let bytes = self.collect(&mut part, &name, limit).await?;
         match filename {
             Some(filename) => {
@@ -192,8 +197,8 @@ impl Parts {
         while let Some(chunk) = part.next().await {
             let chunk = chunk.map_err(|error| broken(&error))?;
             self.bytes += chunk.len();
-            if self.bytes > MAX_MULTIPART_BYTES {
-                return Err(Problem::too_large(MAX_MULTIPART_BYTES));
+            if self.bytes > self.limit {
+                return Err(Problem::too_large(self.limit));
             }
             if bytes.len() + chunk.len() > limit {
                 let message = format!("Value should have at most {limit} bytes");

@@ -29,6 +29,7 @@ use actix_web::{App, Error};
 
 use crate::access::Tokens;
 use crate::runtime::Runtime;
+use body::Limits;
 use problem::Problem;
 
 /// What handlers share. Made once, given to every worker.
@@ -41,6 +42,8 @@ pub struct ApiState {
     pub server: ServerInfo,
     /// Origins browsers may call from, beside [`AGNO_ORIGINS`]; `*` is passed over.
     pub origins: BTreeSet<String>,
+    /// How large bodies may be.
+    pub limits: Limits,
     /// Whether the interface's description is served: `/openapi.json`, `/docs` and `/redoc`.
     pub docs: bool,
 }

@@ -145,6 +145,19 @@ async fn a_body_that_is_refused_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn bodies_are_as_large_as_the_configuration_lets_them_be() {
+    let limits = "[server]\njson_bytes = 100\nmultipart_bytes = 1000";
+    let server = Setup::default().model("http://127.0.0.1:1/v1").config(limits).start().await;
+    let over = |limit| json!({"detail": format!("The request body is over the limit of {limit} bytes")});
+    let named = |length| json!({"session_name": "x".repeat(length)});
+    assert_eq!(server.post("/sessions", &named(100 - r#"{"session_name":""}"#.len())).await.0, 201);
+    assert_eq!(server.post("/sessions", &named(100)).await, (413, over(100)));
+    let form = reqwest::multipart::Form::new().text("message", "x".repeat(1000));
+    let request = server.request(Method::POST, "/agents/plain/runs").multipart(form);
+    assert_eq!(answer(request.send().await.unwrap()).await, (413, over(1000)));
+}
+
+#[tokio::test]
 async fn a_chunked_body_that_ends_is_read_and_the_connection_kept() {
     let server = server().await;
     let post = |close: &str, body: &str| {
