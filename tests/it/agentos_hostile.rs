@@ -407,6 +407,32 @@ async fn every_operation_answers_garbage_in_json_and_below_500() {
 }
 
 #[tokio::test]
+async fn decisions_are_looked_at_before_their_run() {
+    let server = server().await;
+    let path = "/agents/plain/runs/x/continue";
+    let invalid = "Invalid structure or content for tools: ";
+    let unfit = "must not hold the NUL character or be nested deeper than 64";
+    let deep = format!("{}{}", "[".repeat(80), "]".repeat(80));
+    let each = "each tool must be an object with a tool_call_id";
+    let cases = [
+        ("[", "Invalid JSON in tools field".to_owned()),
+        ("{}", format!("{invalid}must be a list")),
+        ("[1]", format!("{invalid}{each}")),
+        (r#"[{"tool_call_id":1}]"#, format!("{invalid}{each}")),
+        (r#"[{"tool_call_id":"c","result":"\u0000"}]"#, format!("{invalid}{unfit}")),
+        (&deep, format!("{invalid}{unfit}")),
+    ];
+    for (tools, text) in cases {
+        let answer = server.form(path, &[("session_id", "s"), ("tools", tools)]).await;
+        assert_eq!(answer, (400, json!({ "detail": text })), "{tools}");
+    }
+    let missing = (400, json!({"detail": "session_id is required for this action"}));
+    assert_eq!(server.form(path, &[("tools", "[]")]).await, missing);
+    let none = server.form(path, &[("session_id", "s"), ("tools", "")]).await;
+    assert_eq!(none, (404, json!({"detail": "Run not found"})));
+}
+
+#[tokio::test]
 async fn what_does_not_run_yet_says_so() {
     let server = server().await;
     for (path, text) in

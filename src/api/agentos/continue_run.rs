@@ -10,6 +10,7 @@ use futures::future::ready;
 use serde_json::Value;
 
 use crate::api::ApiState;
+use crate::api::body;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
@@ -105,13 +106,20 @@ fn tools(text: Option<&str>) -> Result<Vec<Object>, Error> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
     let tools: Value =
         serde_json::from_str(text).map_err(|_| Error::bad_request("Invalid JSON in tools field"))?;
-    let wrong = |why: &str| Error::bad_request(&format!("Invalid structure or content for tools: {why}"));
+    if body::check(&tools).is_err() {
+        let most = body::MAX_DEPTH;
+        return Err(wrong(&format!("must not hold the NUL character or be nested deeper than {most}")));
+    }
     let Value::Array(tools) = tools else { return Err(wrong("must be a list")) };
-    let tool = |tool| match tool {
-        Value::Object(tool) if tool.get("tool_call_id").is_some_and(Value::is_string) => Ok(tool),
-        _ => Err(wrong("each tool must be an object with a tool_call_id")),
+    let tool = |tool: Value| {
+        let object = tool.as_object().filter(|tool| tool.get("tool_call_id").is_some_and(Value::is_string));
+        object.cloned().ok_or_else(|| wrong("each tool must be an object with a tool_call_id"))
     };
     tools.into_iter().map(tool).collect()
+}
+
+fn wrong(why: &str) -> Error {
+    Error::bad_request(format!("Invalid structure or content for tools: {why}"))
 }
 
 /// The decisions among these tools. A call nobody decided goes on waiting; that none is decided is an error.
@@ -127,7 +135,7 @@ fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
     if answers.is_empty() {
         let waiting: Vec<&str> = view.waiting.iter().map(|call| call.as_str()).collect();
         let why = format!("no decision about any of the calls that wait: {}", waiting.join(", "));
-        return Err(Error::bad_request(&format!("Invalid structure or content for tools: {why}")));
+        return Err(wrong(&why));
     }
     Ok(answers)
 }
@@ -143,7 +151,9 @@ fn decision(gate: &Gate, tool: &Object) -> Option<Decision> {
         return match tool.get("result")? {
             Value::Null => None,
             Value::String(result) => Some(Decision::Executed { result: result.clone() }),
-            other => Some(Decision::Executed { result: other.to_string() }),
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Some(Decision::Executed { result: other.to_string() })
+            }
         };
     }
     if gate.confirmation && confirmed.is_none() {

@@ -16,16 +16,18 @@ pub(crate) fn steady(value: Value) -> Value {
             json!(text.split_once(" in ").map(|(what, _)| what))
         }
         Value::String(text) if uuid::Uuid::parse_str(&text).is_ok() => json!("<uuid>"),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 
 fn member(name: String, value: Value) -> (String, Value) {
-    let steady = match &value {
-        Value::Null => Value::Null,
-        _ if TIMES.contains(&name.as_str()) => json!("<time>"),
-        _ if MEASURES.contains(&name.as_str()) => json!(0),
-        _ => steady(value),
+    let known = |names: &[&str]| !value.is_null() && names.contains(&name.as_str());
+    let steady = if known(&TIMES) {
+        json!("<time>")
+    } else if known(&MEASURES) {
+        json!(0)
+    } else {
+        steady(value)
     };
     (name, steady)
 }
