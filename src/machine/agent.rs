@@ -60,12 +60,12 @@ impl AgentMachine {
         if self.view.began.is_none() {
             return Step::Prepare;
         }
+        let ready: Vec<_> = self.open_calls().filter(|call| call.started.is_some()).collect();
+        if !ready.is_empty() {
+            return Step::RunTools(ready.into_iter().map(|call| self.order(call)).collect());
+        }
         if !self.view.waiting.is_empty() {
             return Step::Wait;
-        }
-        let open: Vec<_> = self.open_calls().map(|call| self.order(call)).collect();
-        if !open.is_empty() {
-            return Step::RunTools(open);
         }
         match self.next_model() {
             Some(model) => Step::CallModel { turn: self.next_turn(), model: model.clone() },
@@ -164,11 +164,13 @@ impl AgentMachine {
             (false, _) => facts.push(self.finish(Outcome::Completed)),
             (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
             (true, None) => {
-                let (held, free): (Vec<_>, Vec<_>) = named.into_iter().zip(waits).partition(|(_, waits)| *waits);
-                facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
-                if !held.is_empty() {
+                let (held, free): (Vec<_>, Vec<_>) =
+                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                // Calls that wait for nobody go first; the run waits once they are done.
+                if free.is_empty() {
                     facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
                 }
+                facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
             }
         }
         facts
@@ -212,12 +214,9 @@ impl AgentMachine {
     fn on_model_failure(&self, failure: Failure) -> Vec<Fact> {
         let turn = self.view.turns.last().map_or(1, |turn| turn.number);
         let interrupted = failure.code == INTERRUPTED;
-        let failed_before = self.failures().filter(|before| (before.code == INTERRUPTED) == interrupted).count();
-        let tries = if interrupted {
-            MAX_INTERRUPTIONS
-        } else {
-            self.models.len()
-        };
+        let failed_before =
+            self.failures().filter(|before| (before.code == INTERRUPTED) == interrupted).count();
+        let tries = if interrupted { MAX_INTERRUPTIONS } else { self.models.len() };
         let attempts = self.view.turns.len();
         let mut facts = vec![Fact::ModelFailed { turn, failure: failure.clone() }];
         if failed_before.saturating_add(1) >= tries || attempts >= self.limits.model_calls as usize {
@@ -227,38 +226,64 @@ impl AgentMachine {
     }
 
     fn on_tool_result(&self, call: CallId, result: ToolResult) -> Vec<Fact> {
-        let refused = if result.verdict == Verdict::Refused {
-            self.refused_in_a_row().saturating_add(1)
-        } else {
-            0
-        };
+        let (running, held): (Vec<_>, Vec<_>) = self.open_calls().partition(|call| call.started.is_some());
+        if running.iter().all(|open| open.call.id != call) {
+            return Vec::new();
+        }
+        let refused =
+            if result.verdict == Verdict::Refused { self.refused_in_a_row().saturating_add(1) } else { 0 };
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
         let mut facts = vec![Fact::ToolFinished { call, result }];
         if refused >= MAX_REFUSED_IN_A_ROW {
-            let message = format!("the model made {refused} tool calls in a row that could not be tried: {why}");
+            let message =
+                format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
             facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
+        } else if running.len() == 1 && !held.is_empty() {
+            facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
         }
         facts
     }
 
     /// How many of the latest finished calls were refused without one between that was tried.
     fn refused_in_a_row(&self) -> usize {
-        let mut finished: Vec<_> =
-            self.view.calls().filter_map(|call| Some((call.finished?, call.result.as_ref()?.verdict))).collect();
+        let mut finished: Vec<_> = self
+            .view
+            .calls()
+            .filter_map(|call| Some((call.finished?, call.result.as_ref()?.verdict)))
+            .collect();
         finished.sort_by_key(|(at, _)| *at);
         finished.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Refused).count()
     }
 
+    /// Of two answers for one call the first counts. Calls that somebody agreed to begin together, once
+    /// nobody is waited for any more: a call that was begun and not made would be in doubt.
     fn on_answers(&self, answers: Vec<Answer>) -> Vec<Fact> {
-        let known: Vec<Answer> =
-            answers.into_iter().filter(|answer| self.view.waiting.contains(&answer.call)).collect();
-        let mut facts = Vec::with_capacity(known.len().saturating_add(1));
-        let effects: Vec<Fact> = known.iter().map(on_decision).collect();
-        facts.push(Fact::Resumed { answers: known });
-        facts.extend(effects);
+        let mut left = self.view.waiting.clone();
+        let mut known: Vec<Answer> = Vec::with_capacity(answers.len());
+        for answer in answers {
+            if let Some(at) = left.iter().position(|call| *call == answer.call) {
+                left.remove(at);
+                known.push(answer);
+            }
+        }
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let settled: Vec<Fact> = known.iter().filter_map(result_of).collect();
+        let agreed_now = known.iter().filter(|answer| is_approval(answer)).map(|answer| answer.call.clone());
+        let agreed_before = self.open_calls().filter(|call| call.answer.is_some()).map(id_of);
+        let agreed: BTreeSet<CallId> = agreed_before.chain(agreed_now).collect();
+        let agreed = self.open_calls().map(id_of).filter(|call| agreed.contains(call));
+        let mut facts = vec![Fact::Resumed { answers: known }];
+        facts.extend(settled);
+        if left.is_empty() {
+            facts.extend(agreed.map(|call| Fact::ToolStarted { call }));
+        } else {
+            facts.push(Fact::Paused { calls: left });
+        }
         facts
     }
 
@@ -275,16 +300,19 @@ fn id_of(call: &Call) -> CallId {
     call.call.id.clone()
 }
 
-/// What a decision means for its call: it goes ahead, or has its result at once.
-fn on_decision(answer: &Answer) -> Fact {
-    let call = answer.call.clone();
+fn is_approval(answer: &Answer) -> bool {
+    matches!(answer.decision, Decision::Approved { .. })
+}
+
+/// The result a decision gives its call at once; a call that may go ahead has none yet.
+fn result_of(answer: &Answer) -> Option<Fact> {
     let result = match &answer.decision {
-        Decision::Approved { .. } => return Fact::ToolStarted { call },
+        Decision::Approved { .. } => return None,
         Decision::Rejected { note } => {
             let note = note.as_deref().unwrap_or("no reason given");
             ToolResult::failed(format!("A person rejected this call: {note}"))
         }
         Decision::Executed { result } => ToolResult::done(result.clone()),
     };
-    Fact::ToolFinished { call, result }
+    Some(Fact::ToolFinished { call: answer.call.clone(), result })
 }
