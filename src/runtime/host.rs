@@ -19,12 +19,8 @@ pub(super) struct RunHost {
 
 impl RunHost {
     pub(super) fn new(view: &RunView, clock: &Arc<dyn Clock>) -> Self {
-        let scene = Scene {
-            session: view.session.clone(),
-            run: view.run,
-            user: view.user.clone(),
-            now: clock.now(),
-        };
+        let scene =
+            Scene { session: view.session.clone(), run: view.run, user: view.user.clone(), now: clock.now() };
         Self { scene, clock: clock.clone(), state: Mutex::new(view.state.clone()) }
     }
 

@@ -234,7 +234,9 @@ impl Watcher {
             if mark == Mark::Gone {
                 return None;
             }
-            if let Some(entry) = self.ahead.pop_front().map(Arc::new).or_else(|| self.room.recent_after(self.at)) {
+            if let Some(entry) =
+                self.ahead.pop_front().map(Arc::new).or_else(|| self.room.recent_after(self.at))
+            {
                 return Some(Ok(self.take(entry)));
             }
             if mark != Mark::At(self.at) {

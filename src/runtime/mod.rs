@@ -119,6 +119,7 @@ impl Runtime {
         };
         // Time running out is an answer too: the count below tells.
         let _ = tokio::time::timeout(patience, quiet).await;
+        self.0.lanes.abandon();
         self.0.lanes.busy()
     }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::error::Error;
+use super::lanes::LiveRun;
 use super::records::{self, OPEN_RUN};
 use super::settle::OpenRun;
 use crate::domain::document::{Place, Query};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::run::Run;
+use crate::store::Log;
 
 /// Open runs read at a time.
 const STEP: usize = 500;
@@ -25,14 +27,17 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
     for (owner, run) in open {
         match take_up(inner, &owner, &run).await {
             Ok(()) => taken_up = taken_up.saturating_add(1),
-            Err(error) => tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id),
+            Err(error) => {
+                tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id)
+            }
         }
     }
     Ok(taken_up)
 }
 
 async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
-    let driver = inner.driver_of(owner, run).await?;
+    let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
+    let driver = inner.driver_of(run, live).await?;
     tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
     inner.clone().enter(driver).await.map(drop)
 }
@@ -52,7 +57,8 @@ async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {
         };
         let page = inner.store.list(&query).await?;
         for record in &page.records {
-            let (Ok(mark), Ok(id)) = (records::parse::<OpenRun>(record), record.key.id.parse::<RunId>()) else {
+            let (Ok(mark), Ok(id)) = (records::parse::<OpenRun>(record), record.key.id.parse::<RunId>())
+            else {
                 continue;
             };
             match inner.stored_run(&mark.owner, id).await {

@@ -53,7 +53,8 @@ pub(super) async fn prepare(
     };
     let runs = earlier_runs(inner, &room.log, view, wanted as usize).await.map_err(Unprepared::Store)?;
     let history = history(inner, &room.log, &runs).await.map_err(Unprepared::Store)?;
-    let toolbox = inner.toolbox(&view.spec).map_err(|why| Unprepared::Broken(Failure::new("invalid_agent", why)))?;
+    let toolbox =
+        inner.toolbox(&view.spec).map_err(|why| Unprepared::Broken(Failure::new("invalid_agent", why)))?;
     let system = prompt::system(agent, &toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs }, history))
