@@ -6,14 +6,19 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod durability;
-mod capabilities;
-mod catalog;
-mod configuration;
 mod agentos_events;
 mod agentos_resume;
 mod agentos_run_form;
+mod capabilities;
+mod catalog;
+mod configuration;
+mod durability;
 mod facts;
+mod faults;
+mod floors;
 mod harness;
+mod machine;
 mod models;
+mod program;
+mod runtime;
 mod stores;
