@@ -278,9 +278,12 @@ impl Lanes {
         unpoisoned(&self.inner).lanes.len()
     }
 
-    /// Tells everybody who still waits for a run that the server will not see its end.
+    /// Lets go of every run: whoever waits is told that the server will not see its end, and nobody can stop
+    /// one any more, for it goes on at the next start.
     pub(super) fn abandon(&self) {
-        for live in unpoisoned(&self.inner).live.values() {
+        let mut inner = unpoisoned(&self.inner);
+        inner.lanes.values_mut().for_each(|lane| lane.waiting.clear());
+        for (_, live) in inner.live.drain() {
             live.reach(Stage::Lost(stopping()));
         }
     }

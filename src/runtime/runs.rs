@@ -25,6 +25,9 @@ use crate::store::Log;
 /// Entries of a run read at a time.
 const READ_STEP: usize = 256;
 
+/// How soon a run that is about to be let go is claimed again.
+const CLAIM_AGAIN: Duration = Duration::from_millis(1);
+
 /// When to come back to a session whose queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -301,10 +304,13 @@ impl Inner {
 
     /// Tells the news to a run that waits for somebody; when this returns, they are stored.
     async fn wake(self: &Arc<Self>, owner: &Owner, run: RunId, news: News) -> Result<(), Error> {
-        let stored = self.stored_run(owner, run).await?;
+        let stored = self.waiting_run(owner, run).await?;
         let live = LiveRun::new(run, Log { owner: owner.clone(), session: stored.session });
-        if !self.lanes.claim(&live) {
-            return Err(Error::Conflict(format!("run {run} does not wait for anybody")));
+        // Its driver has shown the pause and is about to let go, or somebody else is waking it and will have
+        // said so in a moment.
+        while !self.lanes.claim(&live) {
+            tokio::time::sleep(CLAIM_AGAIN).await;
+            self.waiting_run(owner, run).await?;
         }
         let woken = self.clone().wake_claimed(owner, live.clone(), news).await;
         if let Err(error) = &woken {
@@ -321,10 +327,7 @@ impl Inner {
         news: News,
     ) -> Result<(), Error> {
         // Read again: before the claim somebody else may have woken it.
-        let stored = self.stored_run(owner, live.run).await?;
-        if stored.status != Status::Paused {
-            return Err(Error::Conflict(format!("run {} does not wait for anybody", live.run)));
-        }
+        let stored = self.waiting_run(owner, live.run).await?;
         let mut driver = self.driver_of(&stored, live.clone()).await?;
         driver.take(news)?;
         if driver.is_written() {
@@ -336,6 +339,16 @@ impl Inner {
             return Ok(());
         }
         self.enter(driver).await.map(drop)
+    }
+
+    async fn waiting_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {
+        let stored = self.stored_run(owner, run).await?;
+        match stored.status {
+            Status::Paused => Ok(stored),
+            Status::Pending | Status::Running | Status::Completed | Status::Cancelled | Status::Failed => {
+                Err(Error::Conflict(format!("run {run} does not wait for anybody")))
+            }
+        }
     }
 
     /// A driver for a run that is in the log.

@@ -157,12 +157,12 @@ async fn arguments_that_are_no_json_are_the_models_to_mend_and_three_times_end_t
 
 #[tokio::test]
 async fn an_unknown_tool_is_the_models_to_mend_and_it_reads_which_there_are() {
-    let model = ModelServer::start([calls([("subtract", json!({}))]), says("I cannot.")]).await;
+    let model = ModelServer::start([calls([("conjure", json!({}))]), says("I cannot.")]).await;
     let server = server_with(&model.url()).await;
     let events = to_end(server.stream("adder", &[("message", "2-3?"), ("session_id", "s1")]).await).await;
     assert_eq!(events.last().unwrap()["event"], "RunCompleted");
     let told = model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-    assert!(told.as_str().unwrap().starts_with("There is no tool `subtract`. Tools: add"), "{told}");
+    assert!(told.as_str().unwrap().starts_with("There is no tool `conjure`. Tools: add"), "{told}");
     model.assert_clean();
 }
 
@@ -174,7 +174,8 @@ async fn a_model_that_calls_tools_without_end_reaches_the_limit() {
 
 #[tokio::test]
 async fn an_answer_without_measure_is_given_up() {
-    let told = play([Reply::HugeAnswer(24 * 1024 * 1024)]).await;
+    let piece = json!({"choices": [{"delta": {"content": "x".repeat(1024 * 1024)}}]});
+    let told = play([Reply::Events(vec![piece; 20])]).await;
     assert_eq!(told, seen("model_provider_error", false, &provider("sent more than the 16777216 bytes allowed")));
 }
 

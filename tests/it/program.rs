@@ -5,13 +5,12 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use futures::StreamExt;
 use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::model_server::{Gate, ModelServer, Reply, words};
+use crate::harness::model_server::{Gate, ModelServer, Reply, says, words};
 use crate::harness::server::{PATIENCE, events, to_end, until};
 
 const DEMO: &str = "---\nname: Demo\n---\nYou help.\n";
@@ -165,8 +164,8 @@ async fn a_program_that_is_told_to_end_gives_a_run_its_time_and_takes_no_new_one
 }
 
 #[tokio::test]
-async fn a_run_that_hangs_does_not_keep_the_program_from_ending() {
-    let model = ModelServer::start([Reply::HangMidStream(words("Half an "))]).await;
+async fn a_run_that_hangs_does_not_keep_the_program_from_ending_and_goes_on_at_the_next_start() {
+    let model = ModelServer::start([Reply::HangMidStream(words("Half an ")), says("A whole answer.")]).await;
     let config = format!(
         "default_model = \"test/model\"\n[runs]\ndrain_seconds = 1\n[providers.test]\nkind = \"openai\"\n\
          base_url = \"{}\"\n",
@@ -174,11 +173,28 @@ async fn a_run_that_hangs_does_not_keep_the_program_from_ending() {
     );
     let folder = folder(&config, &[("demo.md", DEMO)]);
     let mut server = Serving::start(folder.path());
-    let mut stream = events(server.start_run(&server.token.clone().unwrap()).await);
-    until(&mut stream, "RunContent").await;
+    let token = server.token.clone().unwrap();
+    let mut stream = events(server.start_run(&token).await);
+    let seen = until(&mut stream, "RunContent").await;
     server.terminate();
     assert_eq!(server.code().await, Some(0));
-    drop(stream.next().await);
+    drop(stream);
+    let again = Serving::start(folder.path());
+    let id = |name: &str| seen[0][name].as_str().unwrap().to_owned();
+    let path = format!("{}/agents/demo/runs/{}?session_id={}", again.url, id("run_id"), id("session_id"));
+    let waiting = async {
+        loop {
+            let answer = Client::new().get(&path).bearer_auth(&token).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            if body["status"] != "RUNNING" {
+                return body;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let body = tokio::time::timeout(PATIENCE, waiting).await.expect("the run to end");
+    assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("A whole answer.")));
+    model.assert_clean();
 }
 
 #[test]

@@ -137,7 +137,7 @@ async fn watchers_see_each_entry_once_wherever_they_join_and_however_slow_they_a
     });
     let runtime = stage.open().await;
     let started = stage.start(&runtime, "s1").await;
-    let live: Vec<_> = (0..60_u64)
+    let live: Vec<_> = (0..58_u64)
         .map(|at| {
             let (after, pause) = (started.first - 1 + at * 12, usize::try_from(at % 3).unwrap() * 20);
             (after, tokio::spawn(watch(runtime.clone(), started.clone(), after, pause)))
