@@ -9,7 +9,8 @@ use crate::harness::server::{Server, Setup, TOKEN, to_end};
 
 const KEY: &str = "sk-a-key-that-nobody-may-ever-see";
 
-const AGENT: &str = "---\nmodel: test/model\ncapabilities: [test_math]\nlimits: {model_calls: 4}\n---\nYou add.\n";
+const AGENT: &str =
+    "---\nmodel: test/model\ncapabilities: [test_math]\nlimits: {model_calls: 4}\n---\nYou add.\n";
 
 /// A server whose provider has a key and little patience, and is asked twice.
 async fn server_with(model_url: &str) -> Server {
@@ -34,9 +35,17 @@ async fn play(fault: impl IntoIterator<Item = Reply>) -> Seen {
     let model = ModelServer::start(script).await;
     let server = server_with(&model.url()).await;
     let seen = fail(&server).await;
-    let fields = [("message", "And now?"), ("session_id", "s1"), ("stream", "false"), ("add_history_to_context", "true")];
+    let fields = [
+        ("message", "And now?"),
+        ("session_id", "s1"),
+        ("stream", "false"),
+        ("add_history_to_context", "true"),
+    ];
     let (status, next) = server.form("/agents/adder/runs", &fields).await;
-    assert_eq!((status, &next["status"], &next["content"]), (200, &json!("COMPLETED"), &json!("All is well.")));
+    assert_eq!(
+        (status, &next["status"], &next["content"]),
+        (200, &json!("COMPLETED"), &json!("All is well."))
+    );
     model.assert_clean();
     assert_nobody_sees_the_key(&server, &next);
     seen
@@ -49,7 +58,11 @@ async fn fail(server: &Server) -> Seen {
     assert_eq!(last["event"], "RunError", "{events:#?}");
     let run = last["run_id"].as_str().unwrap();
     let (status, body) = server.get(&format!("/agents/adder/runs/{run}?session_id=s1")).await;
-    assert_eq!((status, &body["status"], &body["content"]), (200, &json!("ERROR"), &last["content"]), "{body}");
+    assert_eq!(
+        (status, &body["status"], &body["content"]),
+        (200, &json!("ERROR"), &last["content"]),
+        "{body}"
+    );
     assert_nobody_sees_the_key(server, &json!([events, body]));
     Seen {
         code: last["error_type"].as_str().unwrap().into(),
@@ -100,7 +113,10 @@ async fn a_provider_that_hangs_up_is_asked_again_and_then_fails_the_run() {
 async fn a_provider_that_is_busy_or_broken_is_asked_again_and_then_fails_the_run() {
     for status in [429, 503] {
         let told = play([fails_for_now(status, "not now"), fails_for_now(status, "not now")]).await;
-        assert_eq!(told, seen("model_provider_error", true, &provider(&format!("answered {status}: not now"))));
+        assert_eq!(
+            told,
+            seen("model_provider_error", true, &provider(&format!("answered {status}: not now")))
+        );
     }
 }
 
@@ -176,7 +192,10 @@ async fn a_model_that_calls_tools_without_end_reaches_the_limit() {
 async fn an_answer_without_measure_is_given_up() {
     let piece = json!({"choices": [{"delta": {"content": "x".repeat(1024 * 1024)}}]});
     let told = play([Reply::Events(vec![piece; 20])]).await;
-    assert_eq!(told, seen("model_provider_error", false, &provider("sent more than the 16777216 bytes allowed")));
+    assert_eq!(
+        told,
+        seen("model_provider_error", false, &provider("sent more than the 16777216 bytes allowed"))
+    );
 }
 
 #[tokio::test]

@@ -102,7 +102,8 @@ fn string_length(text: &str) -> usize {
 
 /// Every `crate::a::b` in the code, groups taken apart, `super` and `self` made whole; as `a::b`.
 fn imports(path: &str, code: &str) -> BTreeSet<String> {
-    let code: String = code.split_whitespace().collect::<Vec<_>>().join(" ").replace(":: ", "::").replace(" ::", "::");
+    let code: String =
+        code.split_whitespace().collect::<Vec<_>>().join(" ").replace(":: ", "::").replace(" ::", "::");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let before = code.get(..at).and_then(|before| before.chars().next_back());
@@ -202,7 +203,8 @@ fn upward(path: &str, code: &str) -> Vec<String> {
 
 /// Imports of one surface by another.
 fn sideways(path: &str, code: &str) -> Vec<String> {
-    let Some(surface) = path.strip_prefix("api/").and_then(|below| below.split_once('/')).map(|(name, _)| name)
+    let Some(surface) =
+        path.strip_prefix("api/").and_then(|below| below.split_once('/')).map(|(name, _)| name)
     else {
         return Vec::new();
     };
@@ -259,8 +261,11 @@ fn the_web_server_the_stores_the_provider_and_the_executor_have_one_home_each() 
 
 #[test]
 fn every_file_begins_by_saying_why_it_exists() {
-    let silent: Vec<String> =
-        sources().into_iter().filter(|source| !source.text.starts_with("//!")).map(|source| source.path).collect();
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"))
+        .map(|source| source.path)
+        .collect();
     assert_eq!(silent, Vec::<String>::new());
 }
 
@@ -297,7 +302,10 @@ fn the_scanner_sees_groups_inline_paths_and_paths_through_super() {
 #[test]
 fn the_scanner_objects_to_neighbours_strangers_and_strays() {
     assert_eq!(upward("store/mod.rs", "use crate::llm::Model;"), ["store/mod.rs: store sees llm"]);
-    assert_eq!(upward("machine/agent.rs", "use crate::clock::Clock;"), ["machine/agent.rs: machine sees the clock"]);
+    assert_eq!(
+        upward("machine/agent.rs", "use crate::clock::Clock;"),
+        ["machine/agent.rs: machine sees the clock"]
+    );
     assert_eq!(upward("api/mod.rs", "use crate::config::Config;"), ["api/mod.rs: api sees config"]);
     assert_eq!(upward("drawer.rs", "use crate::domain::Object;"), ["drawer.rs: `drawer` stands on no floor"]);
     assert_eq!(
@@ -305,5 +313,8 @@ fn the_scanner_objects_to_neighbours_strangers_and_strays() {
         ["api/agentos/runs.rs: the surface agentos sees everruns"]
     );
     assert_eq!(strays("runtime/mod.rs", "use actix_web::web;"), ["runtime/mod.rs: names actix_"]);
-    assert_eq!(strays("machine/mod.rs", "async fn f() { tokio::spawn(g()) }"), ["machine/mod.rs: names tokio"]);
+    assert_eq!(
+        strays("machine/mod.rs", "async fn f() { tokio::spawn(g()) }"),
+        ["machine/mod.rs: names tokio"]
+    );
 }

@@ -1,4 +1,5 @@
 //! The machine alone: whatever a model, tools and people do, a run's story adds up.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Story {
     }
 
     /// Lets the world be kind, until the run is over.
-    fn to_the_end(&mut self) {
+    fn go_to_the_end(&mut self) {
         for _ in 0..2_000 {
             match self.machine.next() {
                 Step::Prepare => self.tell(prepared()),
@@ -160,7 +161,8 @@ fn prepared() -> News {
 
 fn answered(calls: &[(u8, bool)], tokens: u8) -> News {
     let id = |number: &u8| format!("call_{number}").parse::<CallId>().unwrap();
-    let call = |(number, _): &(u8, bool)| ToolCall { id: id(number), name: "delete".into(), arguments: "{}".into() };
+    let call =
+        |(number, _): &(u8, bool)| ToolCall { id: id(number), name: "delete".into(), arguments: "{}".into() };
     News::ModelAnswered {
         tool_calls: calls.iter().map(call).collect(),
         gated: calls.iter().filter(|(_, gated)| *gated).map(|(number, _)| id(number)).collect(),
@@ -286,7 +288,7 @@ proptest! {
             story.meet(deed);
             messages_are_healed(&story);
         }
-        story.to_the_end();
+        story.go_to_the_end();
         has_one_end(&story);
         each_call_has_its_own_name_and_at_most_one_beginning_and_result(&story);
         limits_are_kept(&story, limits);
@@ -304,13 +306,13 @@ proptest! {
     ) {
         let mut story = Story::begin(spec(limits, 1));
         deeds.iter().for_each(|deed| story.meet(deed));
-        story.to_the_end();
+        story.go_to_the_end();
         let kept = 1 + ((story.entries.len() - 1) as f64 * cut) as usize;
         let entries = story.entries[..kept].to_vec();
         let machine = Machine::replay(run(), &entries).unwrap();
         let mut again = Story { machine, entries, clock: 1_000 };
         again.replay();
-        again.to_the_end();
+        again.go_to_the_end();
         has_one_end(&again);
         each_call_has_its_own_name_and_at_most_one_beginning_and_result(&again);
         messages_are_healed(&again);

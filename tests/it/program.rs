@@ -53,8 +53,7 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path) -> Self {
-        let mut child =
-            runhold(folder, &["serve", "--port", "0"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = runhold(folder, &["serve", "--port", "0"]).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
         let mut greeting = Vec::new();
         for line in lines.by_ref() {
@@ -232,7 +231,10 @@ fn the_help_names_every_command() {
     let folder = folder("", &[]);
     let help = text(&run(folder.path(), &["--help"]).stdout);
     for command in ["serve", "check", "chat", "token", "schema"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}: {help}");
+        assert!(
+            help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))),
+            "{command}: {help}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
 //! The runtime on a store in memory, with models and tools that do as they are told.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
 mod stage;
 
@@ -69,12 +70,16 @@ async fn a_run_that_was_cut_anywhere_is_driven_to_the_same_end_and_pays_at_most_
     let runtime = stage.open().await;
     let started = stage.start(&runtime, "s1").await;
     let whole = finished(&runtime, started.run).await;
-    assert_eq!((whole.text().as_str(), stage.deeds()), ("All paid.", vec!["look".to_owned(), "pay".to_owned()]));
+    assert_eq!(
+        (whole.text().as_str(), stage.deeds()),
+        ("All paid.", vec!["look".to_owned(), "pay".to_owned()])
+    );
     let batches = tape.batches();
     for cut in 1..=batches.len() {
         let kept: Vec<Fact> = tape.entries(cut).into_iter().map(|entry| entry.fact).collect();
         let was = |tool: &str| {
-            let begun = kept.iter().any(|fact| matches!(fact, Fact::ToolStarted { call } if call.as_str() == tool));
+            let begun =
+                kept.iter().any(|fact| matches!(fact, Fact::ToolStarted { call } if call.as_str() == tool));
             let done = |fact: &Fact| matches!(fact, Fact::ToolFinished { call, .. } if call.as_str() == tool);
             (begun, kept.iter().any(done))
         };
@@ -85,7 +90,11 @@ async fn a_run_that_was_cut_anywhere_is_driven_to_the_same_end_and_pays_at_most_
         let again = Stage::new(Tape::of(&batches[..cut]).await, pays);
         let runtime = again.open().await;
         let view = finished(&runtime, started.run).await;
-        assert_eq!((&view.outcome, view.text().as_str()), (&Some(Outcome::Completed), "All paid."), "cut {cut}");
+        assert_eq!(
+            (&view.outcome, view.text().as_str()),
+            (&Some(Outcome::Completed), "All paid."),
+            "cut {cut}"
+        );
         assert_eq!(again.deeds(), expected, "cut after {cut} writes");
         let doubted = view.calls().any(|call| call.result.as_ref().unwrap().verdict == Verdict::InDoubt);
         assert_eq!(doubted, was("c2") == (true, false), "cut after {cut} writes");
@@ -207,13 +216,20 @@ async fn a_run_that_waits_for_its_turn_can_be_cancelled_and_the_one_before_it_go
 #[tokio::test]
 async fn a_tool_that_panics_is_a_failed_call_and_the_run_goes_on() {
     let stage = Stage::new(Tape::blank().await, |asked| {
-        if stage::results(asked) == 0 { Line::Calls(vec![("c1", "panic")]) } else { Line::Say(vec!["So be it."]) }
+        if stage::results(asked) == 0 {
+            Line::Calls(vec![("c1", "panic")])
+        } else {
+            Line::Say(vec!["So be it."])
+        }
     });
     let runtime = stage.open().await;
     let started = stage.start(&runtime, "s1").await;
     let view = finished(&runtime, started.run).await;
     let results: Vec<_> = view.calls().map(|call| call.result.clone().unwrap()).collect();
-    assert_eq!(results, [runhold::domain::tool::ToolResult::failed("the tool failed in a way it should not")]);
+    assert_eq!(
+        results,
+        [runhold::domain::tool::ToolResult::failed("the tool failed in a way it should not")]
+    );
     assert_eq!((view.outcome.clone(), view.text().as_str()), (Some(Outcome::Completed), "So be it."));
 }
 
@@ -405,6 +421,7 @@ async fn the_agent_of_these_tests_has_the_tools_they_name() {
     let names: Vec<_> = runtime.tools_of(&agent()).into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, tools());
     let pieces = vec![Piece::Text("a".into()), Piece::Reasoning("b".into())];
-    let entry = Entry { seq: 1, run: RunId(uuid::Uuid::nil()), at: runtime.now(), fact: Fact::Said { pieces } };
+    let entry =
+        Entry { seq: 1, run: RunId(uuid::Uuid::nil()), at: runtime.now(), fact: Fact::Said { pieces } };
     assert_eq!(said(&entry), "a");
 }

@@ -181,6 +181,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "shown beside the failure of the test")]
     fn drop(&mut self) {
         let _gone = self.child.kill();
         let _gone = self.child.wait();

@@ -134,11 +134,11 @@ pub(super) fn results(asked: &ModelCall) -> usize {
 
 /// The text a model is asked.
 pub(super) fn last_input(asked: &ModelCall) -> String {
-    let inputs = asked.messages.iter().filter_map(|message| match message {
+    let mut inputs = asked.messages.iter().filter_map(|message| match message {
         Message::User { input } => Some(input.text.clone()),
         _ => None,
     });
-    inputs.last().unwrap()
+    inputs.next_back().unwrap()
 }
 
 /// The text of an entry.
@@ -315,7 +315,12 @@ impl Tape {
     /// What the first so many writes appended.
     pub(super) fn entries(&self, writes: usize) -> Vec<Entry> {
         let batches = self.batches();
-        batches.into_iter().take(writes).filter_map(|batch| batch.append).flat_map(|append| append.entries).collect()
+        batches
+            .into_iter()
+            .take(writes)
+            .filter_map(|batch| batch.append)
+            .flat_map(|append| append.entries)
+            .collect()
     }
 
     /// What every write is refused with, from now on.
