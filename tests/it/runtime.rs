@@ -414,6 +414,59 @@ async fn a_run_that_waits_for_somebody_can_be_cancelled_and_its_call_is_never_ma
     assert_eq!(stage.deeds(), ["look"]);
 }
 
+/// Starts a run and then waits for it, stops it, or deletes its session.
+async fn meddle(stage: &Stage, runtime: &Runtime, number: u32) {
+    let session = format!("s{}", number % 3);
+    let started = match stage.order(runtime, &session, "Go").await {
+        Ok(started) => started,
+        Err(error) => return assert!(matches!(error, Error::NoSession(_) | Error::Busy { .. }), "{error:?}"),
+    };
+    match number % 7 {
+        0 | 3 => drop(runtime.tell(&owner(), started.run, cancel("enough")).await),
+        5 => soon(runtime.delete_session(&owner(), &started.session, None)).await.unwrap(),
+        _ => {}
+    }
+    match soon(runtime.finished(&owner(), started.run)).await {
+        Ok(view) => assert!(view.status.is_over(), "{view:#?}"),
+        Err(error) => assert!(matches!(error, Error::NoSession(_) | Error::NoRun(_)), "{error:?}"),
+    }
+}
+
+/// Whether runs of a log were driven one after the other; those cancelled before their turn do not count.
+fn one_at_a_time(entries: &[Entry]) -> bool {
+    let mut current = None;
+    entries.iter().all(|entry| match &entry.fact {
+        Fact::RunPrepared { .. } => current.replace(entry.run).is_none(),
+        Fact::RunFinished { .. } if current == Some(entry.run) => current.take().is_some(),
+        _ => true,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_left_waiting_however_runs_are_started_stopped_and_deleted_at_once() {
+    let tape = Tape::blank().await;
+    let stage = std::sync::Arc::new(Stage::new(tape.clone(), pays));
+    let runtime = stage.open().await;
+    let meddlers: Vec<_> = (0..400)
+        .map(|number| {
+            let (stage, runtime) = (stage.clone(), runtime.clone());
+            tokio::spawn(async move { meddle(&stage, &runtime, number).await })
+        })
+        .collect();
+    for meddler in meddlers {
+        meddler.await.unwrap();
+    }
+    assert_eq!(runtime.stop(PATIENCE).await, 0);
+    for session in ["s0", "s1", "s2"] {
+        let id = session.parse().unwrap();
+        for run in runtime.runs(&owner(), &id).await.unwrap_or_default() {
+            assert!(run.status.is_over(), "{run:?}");
+        }
+        let entries = tape.log(session).await;
+        assert!(one_at_a_time(&entries), "{entries:#?}");
+    }
+}
+
 #[tokio::test]
 async fn the_agent_of_these_tests_has_the_tools_they_name() {
     let stage = Stage::new(Tape::blank().await, |_| Line::Silence);

@@ -323,6 +323,12 @@ impl Tape {
             .collect()
     }
 
+    /// A session's log as it is now.
+    pub(super) async fn log(&self, session: &str) -> Vec<Entry> {
+        let log = Log { owner: owner(), session: session.parse().unwrap() };
+        self.read(&log, 0, usize::MAX).await.unwrap()
+    }
+
     /// What every write is refused with, from now on.
     pub(super) fn fail_with(&self, failure: Option<StoreError>) {
         *self.failure.lock().unwrap() = failure;
