@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test may stop at the first surprise"
 )]
 
@@ -18,7 +19,15 @@ mod configuration;
 mod configuration;
 mod durability;
 mod durability;
+mod catalog;
+mod configuration;
+mod durability;
 mod facts;
+mod faults;
+mod floors;
 mod harness;
+mod machine;
 mod models;
+mod program;
+mod runtime;
 mod stores;
