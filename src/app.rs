@@ -125,6 +125,8 @@ fn listen(config: &Config, state: web::Data<ApiState>) -> Result<(Server, Socket
         .h1_allow_half_closed(false)
         .keep_alive(KeepAlive::Timeout(IDLE_CONNECTION))
         .client_request_timeout(HEAD_DEADLINE)
+        // A client that has gone is noticed at once, not at the next word it is sent: its run may end with it.
+        .h1_allow_half_closed(false)
         .max_connections(MAX_CONNECTIONS)
         .shutdown_timeout(LAST_WORDS.as_secs())
         .disable_signals()

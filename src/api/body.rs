@@ -130,7 +130,11 @@ fn from_json<T: FromFields>(bytes: &[u8], optional: bool) -> Result<T, Problem> 
     }
 }
 
-fn parse(bytes: &[u8], optional: bool) -> Result<Option<Object>, Problem> {
+/// The object in a JSON body that can be kept; `None` where it may be absent, and is.
+///
+/// # Errors
+/// 400 for bytes that are no text, 422 for what is no JSON, no object, or cannot be kept.
+pub(super) fn parse(bytes: &[u8], optional: bool) -> Result<Option<Object>, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("The body is not valid UTF-8"))?;
     if text.trim().is_empty() {
         return if optional { Ok(None) } else { Err(whole("missing", "Field required", Value::Null)) };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::guard::{Any, Get, Head};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
 use super::guard;
 
@@ -51,8 +52,8 @@ pub enum ParameterKind {
     Text,
     /// Text that must be there.
     RequiredText,
-    /// Text that may be repeated.
-    Texts,
+    /// One of these, in any case; may be repeated.
+    Choices(&'static [&'static str]),
     /// A whole number of at least this.
     Number(u64),
     /// A truth value.
@@ -74,7 +75,7 @@ impl ParameterKind {
     fn schema(self) -> Value {
         match self {
             Self::Text | Self::RequiredText => json!({ "type": "string" }),
-            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
             Self::Number(least) => json!({ "type": "integer", "minimum": least }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Choice(words) => json!({ "type": "string", "enum": words }),
@@ -88,14 +89,15 @@ impl ParameterKind {
 }
 
 impl Endpoint {
-    /// `GET`.
+    /// `GET`, and `HEAD` with it.
     pub fn get<F, A>(path: impl Into<String>, handler: F) -> Self
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        Self::new(HttpMethod::Get, path.into(), web::get().to(handler))
+        let get_or_head = Any(Get()).or(Head());
+        Self::new(HttpMethod::Get, path.into(), web::route().guard(get_or_head).to(handler))
     }
 
     /// `POST`.
@@ -195,7 +197,8 @@ impl Endpoint {
             .map(|parameter| parameter.name)
             .collect();
         let schema = schema(json!({ "type": "object", "properties": properties, "required": required }));
-        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        let needed = if required.is_empty() { Required::False } else { Required::True };
+        let mut body = RequestBodyBuilder::new().required(Some(needed));
         for kind in ["multipart/form-data", "application/x-www-form-urlencoded"] {
             body = body.content(kind, ContentBuilder::new().schema(schema.clone()).build());
         }
@@ -223,12 +226,12 @@ impl Endpoint {
         self
     }
 
-    /// Answers with this content type, or with nothing.
+    /// Answers with one of these content types, or with nothing.
     #[must_use]
-    pub fn gives(mut self, status: &str, about: &str, kind: Option<&str>) -> Self {
+    pub fn gives(mut self, status: &str, about: &str, kinds: &[&str]) -> Self {
         let mut response = ResponseBuilder::new().description(about);
-        if let Some(kind) = kind {
-            response = response.content(kind, ContentBuilder::new().build());
+        for kind in kinds {
+            response = response.content(*kind, ContentBuilder::new().build());
         }
         self.operation = self.operation.response(status, response.build());
         self
@@ -237,26 +240,23 @@ impl Endpoint {
     /// May fail like this; `detail` is text, for 422 a list.
     #[must_use]
     pub fn fails(mut self, status: &str, about: &str) -> Self {
-        let list = json!({ "type": "array", "items": { "type": "object" } });
-        let detail = json!({ "oneOf": [{ "type": "string" }, list] });
-        let whole = json!({ "type": "object", "properties": { "detail": detail }, "required": ["detail"] });
-        let content = ContentBuilder::new().schema(schema(whole)).build();
-        let response = ResponseBuilder::new().description(about).content("application/json", content);
-        self.operation = self.operation.response(status, response.build());
+        self.operation = self.operation.response(status, failure(about));
         self
     }
 
-    /// The description, complete.
+    /// The description, complete, with the failures that any request may meet.
     pub fn describe(self) -> (HttpMethod, String, Operation, Vec<(String, RefOr<Schema>)>) {
         let scopes: [&str; 0] = [];
-        let (method, path, open) = (self.method.clone(), self.path, self.open);
-        let schemas = self.schemas.clone();
+        let (method, path, schemas, open) = (self.method, self.path, self.schemas, self.open);
         let mut operation = self.operation;
         if !open {
             operation = operation.security(SecurityRequirement::new(BEARER, scopes));
         }
         let mut operation = operation.build();
+        let told = &mut operation.responses.responses;
+        told.entry("400".into()).or_insert_with(|| failure("The request is broken, or not text").into());
         if !open {
+            told.entry("422".into()).or_insert_with(|| failure("A field is wrong").into());
             let missing = ResponseBuilder::new().description("No token, or one that is not known").build();
             operation.responses.responses.insert("401".into(), missing.into());
         }
@@ -269,6 +269,15 @@ impl Endpoint {
         T::schemas(&mut self.schemas);
         RefOr::Ref(Ref::from_schema_name(name))
     }
+}
+
+/// An answer that tells what went wrong.
+fn failure(about: &str) -> Response {
+    let list = json!({ "type": "array", "items": { "type": "object" } });
+    let detail = json!({ "oneOf": [{ "type": "string" }, list] });
+    let whole = json!({ "type": "object", "properties": { "detail": detail }, "required": ["detail"] });
+    let content = ContentBuilder::new().schema(schema(whole)).build();
+    ResponseBuilder::new().description(about).content("application/json", content).build()
 }
 
 fn described(name: &str, kind: ParameterKind, about: &str, place: ParameterIn) -> Described {
@@ -294,7 +303,10 @@ pub fn mount(endpoints: Vec<Endpoint>, routes: &mut ServiceConfig) {
         paths.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
     for (path, endpoints) in paths {
-        let allowed: Vec<&str> = endpoints.iter().map(|endpoint| verb(&endpoint.method)).collect();
+        let mut allowed: Vec<&str> = endpoints.iter().map(|endpoint| verb(&endpoint.method)).collect();
+        if allowed.contains(&"GET") {
+            allowed.push("HEAD");
+        }
         let allowed = allowed.join(", ");
         let mut resource = web::resource(path.as_str());
         for endpoint in endpoints {

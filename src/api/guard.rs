@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::caller::Caller;
 use super::problem::Problem;
+use super::unread;
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,19 +27,20 @@ const OPEN: [&str; 8] =
 
 /// Gives every answer an id, and every failure a body of JSON.
 pub(super) async fn finish(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id();
+    let held = unread::hold(&mut request);
     match next.call(request).await {
         Ok(mut response) => {
             identify(response.headers_mut(), &id);
-            Ok(in_json(response.map_into_boxed_body()))
+            Ok(in_json(response.map_into_boxed_body()).map_body(|_, body| unread::until_written(held, body)))
         }
         Err(mut error) => {
             error.add_response_mapper(move |mut response| {
                 identify(response.headers_mut(), &id);
-                response
+                response.map_body(|_, body| unread::until_written(held.clone(), body))
             });
             Err(error)
         }
@@ -149,12 +151,20 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, &'static str> {
     Ok(Some(token))
 }
 
-/// Refuses addresses that are no text: what follows may take them as such.
+/// Largest head of a request, in bytes; the server around us reads up to twice that.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Refuses heads that are too large, and addresses that are no text: what follows may take them as such.
 pub(super) async fn sane(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let uri = request.uri();
+    if head_bytes(&request) > MAX_HEAD_BYTES {
+        let message = format!("The request's head is over the limit of {MAX_HEAD_BYTES} bytes");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, "head_too_large", message).into());
+    }
     let broken = [("path", uri.path()), ("query string", uri.query().unwrap_or_default())];
     for (part, text) in broken {
         if let Err(reason) = decoded(text) {
@@ -162,6 +172,13 @@ pub(super) async fn sane(
         }
     }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+/// Of the address and the headers, with what stands between them.
+fn head_bytes(request: &ServiceRequest) -> usize {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    let headers = request.headers().iter();
+    headers.fold(address, |sum, (name, value)| sum + name.as_str().len() + value.len() + ": \r\n".len())
 }
 
 /// A percent-encoded text; `+` is left as it is.

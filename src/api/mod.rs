@@ -15,6 +15,7 @@ pub mod form;
 mod guard;
 pub mod problem;
 pub mod sse;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -105,9 +105,9 @@ text_id!(
     visible
 );
 text_id!(
-    /// Names an agent, team or workflow: the file's stem.
+    /// Names an agent, team or workflow. Clients may name some that are not here, in any visible characters.
     ComponentId,
-    slug
+    visible
 );
 text_id!(
     /// Names one tool call of a run; given by the model, or made where it forgot.
@@ -122,13 +122,19 @@ impl Owner {
     }
 }
 
-fn slug(text: &str) -> Result<(), BadId> {
-    visible(text)?;
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
-        return Ok(());
+impl ComponentId {
+    /// Of one that is here: the stem of its file, which must do in an address and in every file system.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being one.
+    pub fn of_stem(stem: &str) -> Result<Self, BadId> {
+        let id = stem.parse()?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if stem.starts_with(|c: char| c.is_ascii_alphanumeric()) && stem.chars().all(fits) {
+            return Ok(id);
+        }
+        Err(BadId::Malformed("letters, digits, `-`, `_` and `.`, starting with a letter or digit"))
     }
-    Err(BadId::Malformed("letters, digits, `-`, `_` and `.`, starting with a letter or digit"))
 }
 
 /// Names a run: a UUIDv7, so that runs sort by the time they were accepted.

@@ -226,12 +226,12 @@ impl Inner {
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
+        let machine = Machine::accept(run, at, &start)
+            .map_err(|violation| Error::Invalid { field: "kind", message: violation.what })?;
         let toolbox = self.toolbox(&start.spec).map_err(|why| {
             tracing::error!(why, "a component of the catalog cannot be composed");
             Error::Internal
         })?;
-        let machine = Machine::accept(run, at, &start)
-            .map_err(|violation| Error::Invalid { field: "kind", message: violation.what })?;
         let owner = room.log.owner.clone();
         let live = LiveRun::new(run, room.log.clone());
         let mut stage = live.watch();

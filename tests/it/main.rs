@@ -8,16 +8,15 @@
 )]
 
 mod agentos_events;
+mod agentos_hostile;
 mod agentos_resume;
 mod agentos_run_form;
+mod agentos_runs;
+mod agentos_sessions;
 mod capabilities;
-mod capabilities;
-mod catalog;
 mod catalog;
 mod clients;
 mod configuration;
-mod configuration;
-mod durability;
 mod durability;
 mod catalog;
 mod configuration;

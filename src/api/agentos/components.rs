@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::component::Component;
 use super::database::{DATABASE, SESSION_TABLE};
 use super::error::Error;
+use super::metrics_body::provider_name;
 use crate::api::ApiState;
 use crate::domain::Object;
 use crate::domain::id::ComponentId;
@@ -250,7 +251,7 @@ impl<'a> Gallery<'a> {
             model: Model {
                 name: agent.model.model.clone(),
                 model: agent.model.model.clone(),
-                provider: agent.model.provider.clone(),
+                provider: provider_name(&agent.model),
             },
             tools: (!tools.is_empty()).then_some(Tools { tools, tool_call_limit }),
             sessions: Sessions {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::components::{self, WorkflowSummary};
 use super::database::{DATABASE, SESSION_TABLE};
+use super::metrics_body::provider_name;
 use crate::api::ApiState;
 use crate::domain::Object;
 use crate::domain::id::ModelName;
@@ -140,7 +141,7 @@ pub(super) struct ModelSummary {
 
 impl From<&ModelName> for ModelSummary {
     fn from(name: &ModelName) -> Self {
-        Self { id: name.model.clone(), provider: name.provider.clone() }
+        Self { id: name.model.clone(), provider: provider_name(name) }
     }
 }
 

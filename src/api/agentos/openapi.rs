@@ -1,7 +1,8 @@
 //! The surface's description (OpenAPI 3.1), made of the same table that mounts it.
 
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder, Paths};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder, Paths, RefOr};
 
 use super::routes;
 use crate::api::ServerInfo;
@@ -20,11 +21,19 @@ pub fn document(server: &ServerInfo) -> OpenApi {
     for endpoint in routes::table() {
         let (method, path, operation, schemas) = endpoint.describe();
         paths.add_path_operation(path, vec![method], operation);
+        let schemas = schemas.into_iter().map(|(name, schema)| (name, any_of(schema)));
         components = components.schemas_from_iter(schemas);
     }
     let mut info = Info::new(server.name.clone().unwrap_or_else(|| TITLE.into()), server.version.clone());
     info.description = server.description.clone();
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build()
+}
+
+/// What is unset is left out, so that an answer may fit several kinds: one of them is enough.
+fn any_of(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::OneOf(kinds)) = schema else { return schema };
+    let any = kinds.items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+    RefOr::T(any.description(kinds.description).into())
 }
 
 #[cfg(test)]

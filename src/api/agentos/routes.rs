@@ -105,14 +105,16 @@ fn sessions_routes() -> Vec<Endpoint> {
             .query(&[KIND, DB_ID, TABLE])
             .reads::<NewSessionBody>(false)
             .answers::<session_body::SessionBody>("201", "The session")
+            .fails("404", "No such database")
             .fails("409", "There is a session of that id")
             .fails("422", "A field is wrong"),
         Endpoint::delete("/sessions", sessions::delete_many)
             .named("delete_sessions", "Sessions", "Delete several sessions")
             .query(&[USER, DB_ID, TABLE])
             .reads::<Selection>(true)
-            .gives("204", "They are gone", None)
+            .gives("204", "They are gone", &[])
             .fails("400", "The lists differ in length")
+            .fails("404", "No such database")
             .fails("422", "A field is wrong"),
     ]
 }
@@ -135,7 +137,8 @@ fn one_session_routes() -> Vec<Endpoint> {
         Endpoint::delete("/sessions/{session_id}", sessions::delete)
             .named("delete_session", "Sessions", "Delete a session")
             .query(&[USER, DB_ID, TABLE])
-            .gives("204", "It is gone", None),
+            .gives("204", "It is gone", &[])
+            .fails("404", "No such database"),
         Endpoint::post("/sessions/{session_id}/rename", sessions::rename)
             .named("rename_session", "Sessions", "Rename a session")
             .query(which)

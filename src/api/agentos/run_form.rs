@@ -38,7 +38,7 @@ impl FromFields for RunForm {
             let message = format!("String should have at most {MAX_FIELD_BYTES} bytes");
             fields.violation("message", "string_too_long", message);
         }
-        if message.is_none() {
+        if fields.value("message").is_none() {
             fields.missing("message");
         }
         Self {

@@ -5,7 +5,12 @@ use super::{continue_run, resume, runs, session_runs};
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind as Kind};
 
 const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's session");
-const STATUS: Parameter = Parameter::new("status", Kind::Texts, "Only runs that stand here");
+const OF_SESSION: Parameter = Parameter::new("session_id", Kind::RequiredText, "The run's session");
+const STATUS: Parameter = Parameter::new(
+    "status",
+    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR"]),
+    "Only runs that stand here",
+);
 
 const START: [Parameter; 16] = [
     Parameter::new("message", Kind::RequiredText, "What is asked"),
@@ -46,13 +51,14 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
     let unknown = format!("{} not found", tag.trim_end_matches('s'));
     let runs = format!("/{kind}s/{{{kind}_id}}/runs");
     let run = format!("{runs}/{{run_id}}");
-    let stream = Some("text/event-stream");
-    let json = Some("application/json");
+    let stream = &["text/event-stream"];
+    let either = &["text/event-stream", "application/json"];
+    let json = &["application/json"];
     [
         Endpoint::post(runs.clone(), runs::start)
             .named(&format!("create_{kind}_run"), tag, "Start a run")
             .form(&START)
-            .gives("200", "Its events, or its answer", stream)
+            .gives("200", "Its events, or its answer", either)
             .gives("202", "It was accepted, and goes on in the background", json)
             .fails("404", &unknown)
             .fails("409", "The session belongs to somebody else")
@@ -60,12 +66,12 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
             .fails("429", "Too much is waiting in the session"),
         Endpoint::get(runs, runs::list)
             .named(&format!("get_{kind}_runs"), tag, "List the runs of a session")
-            .query(&[SESSION, STATUS])
+            .query(&[OF_SESSION, STATUS])
             .gives("200", "Oldest first", json)
             .fails("404", &unknown),
         Endpoint::get(run.clone(), runs::read)
             .named(&format!("get_{kind}_run"), tag, "Read a run")
-            .query(&[SESSION])
+            .query(&[OF_SESSION])
             .gives("200", "The run", json)
             .fails("404", "Run not found"),
         Endpoint::post(format!("{run}/cancel"), runs::cancel)
@@ -92,8 +98,8 @@ fn going_on() -> Endpoint {
     Endpoint::post("/agents/{agent_id}/runs/{run_id}/continue", continue_run::go_on)
         .named("continue_agent_run", "Agents", "Go on with a run that waits")
         .form(&CONTINUE)
-        .gives("200", "Its further events, or its answer", Some("text/event-stream"))
-        .gives("202", "It goes on in the background", Some("application/json"))
+        .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
+        .gives("202", "It goes on in the background", &["application/json"])
         .fails("400", "The decisions cannot be read")
         .fails("404", "Run not found")
         .fails("409", "The run does not wait")
@@ -109,7 +115,7 @@ fn of_sessions() -> [Endpoint; 3] {
         DB_ID,
         TABLE,
     ];
-    let json = Some("application/json");
+    let json = &["application/json"];
     [
         Endpoint::get("/sessions/{session_id}/runs", session_runs::list)
             .named("get_session_runs", "Sessions", "List a session's runs")

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::components;
+use super::metrics_body::provider_name;
 use crate::domain::Object;
 use crate::domain::message::Usage;
 use crate::domain::run::Session;
@@ -265,7 +266,7 @@ fn component_data(session: &Session, catalog: &Catalog) -> Option<Value> {
     let mut data = json!({ "name": spec.name(), components::place(session.kind): id });
     if let (Some(agent), Some(fields)) = (components::agent_of(&spec), data.as_object_mut()) {
         let model = &agent.model;
-        let model = json!({ "id": model.model, "name": model.model, "provider": model.provider });
+        let model = json!({ "id": model.model, "name": model.model, "provider": provider_name(model) });
         fields.insert("model".into(), model);
     }
     Some(data)

@@ -152,9 +152,9 @@ fn name(fields: &mut Fields) -> Option<String> {
 #[derive(Debug, ToSchema)]
 #[schema(as = DeleteSessionRequest)]
 pub(super) struct Selection {
-    #[schema(rename = "session_ids")]
+    #[schema(rename = "session_ids", min_items = 1)]
     pub(super) ids: Vec<String>,
-    #[schema(rename = "session_types", value_type = Vec<String>)]
+    #[schema(rename = "session_types", value_type = Vec<String>, min_items = 1)]
     pub(super) kinds: Vec<ComponentKind>,
 }
 

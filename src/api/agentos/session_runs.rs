@@ -19,6 +19,7 @@ use crate::domain::spec::ComponentKind;
 use crate::domain::view::RunView;
 use crate::runtime::{self, Runtime};
 
+use super::database::Choice;
 use super::error::Error;
 use super::events::{Name, Projector};
 use super::message_body::{self, MediaLists, MessageBody};
@@ -120,6 +121,7 @@ async fn chosen(
     session: &str,
     filter: &RunFilter,
 ) -> Result<Vec<Run>, Error> {
+    filter.database.check()?;
     let missing = || Error::not_found(format!("Session with ID {session} not found"));
     let id: SessionId = session.parse().map_err(|_| missing())?;
     let found = match runtime.session(owner, &id).await {
@@ -143,6 +145,7 @@ pub(super) struct RunFilter {
     user: Option<UserId>,
     created: RangeInclusive<u64>,
     status: Statuses,
+    database: Choice,
 }
 
 impl FromFields for RunFilter {
@@ -156,6 +159,7 @@ impl FromFields for RunFilter {
             user: fields.id("user_id"),
             created: after..=before,
             status: FromFields::from_fields(fields),
+            database: Choice::of(fields),
         }
     }
 }
@@ -182,7 +186,7 @@ impl FromFields for Statuses {
             Status::Failed,
         ];
         let mut statuses = Vec::new();
-        for word in fields.texts("status") {
+        for word in fields.texts("status").into_iter().filter(|word| !word.is_empty()) {
             match ALL.into_iter().find(|status| run_body::status(*status).eq_ignore_ascii_case(&word)) {
                 Some(status) => statuses.push(status),
                 None => fields.violation(

@@ -169,7 +169,7 @@ impl Reader<'_> {
         target: &Placed<String>,
         wanted: &'static [ComponentKind],
     ) -> Option<ComponentId> {
-        match target.parse::<ComponentId>() {
+        match ComponentId::of_stem(target) {
             Ok(id) => {
                 self.links.push(Link { target: id.clone(), wanted, at: target.at() });
                 Some(id)

@@ -184,7 +184,7 @@ impl Reader<'_> {
 
     /// The kind, as soon as it is known, and the spec, if the file could be read to its end.
     fn component(&mut self, stem: &str) -> (Option<ComponentKind>, Option<Spec>) {
-        let id = self.keep(stem.parse::<ComponentId>().map_err(|reason| {
+        let id = self.keep(ComponentId::of_stem(stem).map_err(|reason| {
             self.source
                 .fault(At::START, format!("the file's name is the id, and `{stem}` is none: it {reason}"))
         }));

@@ -2,3 +2,4 @@
 
 pub(crate) mod model_server;
 pub(crate) mod server;
+pub(crate) mod steady;
