@@ -136,7 +136,9 @@ fn print_entry(entry: &Entry, view: Option<&RunView>) {
             println!("\x1b[36m· {name} → {}\x1b[0m", short(result));
         }
         Fact::ModelFailed { failure, .. } => println!("\x1b[31m! {}\x1b[0m", failure.message),
-        Fact::RunFinished { outcome: Outcome::Cancelled { reason }, .. } => print!("\x1b[31m({reason})\x1b[0m"),
+        Fact::RunFinished { outcome: Outcome::Cancelled { reason }, .. } => {
+            print!("\x1b[31m({reason})\x1b[0m")
+        }
         Fact::RunFinished { outcome: Outcome::Failed(failure), .. } => {
             print!("\x1b[31m{}: {}\x1b[0m", failure.code, failure.message);
         }

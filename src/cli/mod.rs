@@ -130,7 +130,7 @@ pub fn run() -> ExitCode {
         Command::Token { action, settings } => with(&settings, |config| match &action {
             TokenAction::New { name, owner, expires } => {
                 token::new(&config.data, name, owner.clone(), *expires)
-            },
+            }
             TokenAction::List => token::list(&config.data),
             TokenAction::Revoke { name } => token::revoke(&config.data, name),
         }),
