@@ -1,6 +1,7 @@
 //! A capability of one's own: a tool, written in Rust, that an agent file can name.
 //!
 //! `cargo run --example capability`
+#![expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
 
 use std::sync::Arc;
 use std::time::Duration;

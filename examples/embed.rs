@@ -1,6 +1,7 @@
 //! Runhold inside another program: no HTTP, nothing on disk, an agent made here, its answer as it comes.
 //!
 //! `cargo run --example embed`
+#![expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
 
 use std::io::Write;
 use std::sync::Arc;
