@@ -108,11 +108,6 @@ impl Server {
         &self.url
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// A place of the test's own, gone with the server.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
