@@ -1,8 +1,11 @@
 //! Runhold: an agent runtime. Several HTTP surfaces over one core, and one log that is the truth.
 //!
 //! Read it from the ground up: [`domain`] names things, [`machine`] decides, [`store`], [`llm`] and
-//! [`capability`] reach outside, [`runtime`] does what the machine decides, [`api`] translates. A module sees
-//! only the floors below it; `tests/it/floors.rs` keeps it so.
+//! [`capability`] reach outside, [`runtime`] does what the machine decides, [`access`] knows who may come in,
+//! [`api`] translates. [`config`] reads settings, [`app`] wires the parts, [`cli`] is the command line. A module
+//! sees only the floors below it. `ARCHITECTURE.md` tells the rest.
+//!
+//! To run agents inside another program, begin with [`runtime::Runtime`]; `examples/embed.rs` does it.
 #![deny(rustdoc::broken_intra_doc_links)]
 
 pub mod access;

@@ -12,6 +12,7 @@ use super::{ServerInfo, agentos};
 const PAGE: &str = include_str!("docs/index.html");
 const SCRIPT: &str = include_str!("docs/app.js");
 const STYLE: &str = include_str!("docs/style.css");
+const ICON: &str = include_str!("docs/icon.svg");
 
 /// What the page may load: itself.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -26,11 +27,13 @@ pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
     let page = || async { file("text/html; charset=utf-8", PAGE) };
     let script = || async { file("text/javascript; charset=utf-8", SCRIPT) };
     let style = || async { file("text/css; charset=utf-8", STYLE) };
+    let icon = || async { file("image/svg+xml", ICON) };
     let pages = vec![
         Endpoint::get("/docs", page),
         Endpoint::get("/redoc", page),
         Endpoint::get("/docs/app.js", script),
         Endpoint::get("/docs/style.css", style),
+        Endpoint::get("/docs/icon.svg", icon),
     ];
     mount(pages, routes);
     routes.service(web::resource("/openapi.json").route(web::get().to(document)));

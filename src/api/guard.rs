@@ -22,8 +22,17 @@ use super::unread;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What anybody may ask; `OPTIONS` beside it, on every path.
-const OPEN: [&str; 8] =
-    ["/", "/health", "/info", "/docs", "/docs/app.js", "/docs/style.css", "/redoc", "/openapi.json"];
+const OPEN: [&str; 9] = [
+    "/",
+    "/health",
+    "/info",
+    "/docs",
+    "/docs/app.js",
+    "/docs/style.css",
+    "/docs/icon.svg",
+    "/redoc",
+    "/openapi.json",
+];
 
 /// Gives every answer an id, and every failure a body of JSON.
 pub(super) async fn finish(

@@ -36,7 +36,7 @@ pub(super) fn run(config: Config, agent: &str, session: Option<&str>) -> ExitCod
 }
 
 async fn chat(config: &Config, agent: &str, session: Option<&str>) -> Result<()> {
-    let runtime = open(config).await?;
+    let (runtime, is_kept) = open(config).await?;
     let agent: ComponentId = agent.parse().context("the agent's id")?;
     runtime
         .catalog()
@@ -60,20 +60,20 @@ async fn chat(config: &Config, agent: &str, session: Option<&str>) -> Result<()>
         show(&runtime, &owner, &started).await?;
         session = Some(started.session);
     }
-    if let Some(session) = session {
+    if let Some(session) = session.filter(|_| is_kept) {
         println!("Go on later with: runhold chat {agent} --session {session}");
     }
     Ok(())
 }
 
-/// On the configured store; while a server has it, on one that forgets.
-async fn open(config: &Config) -> Result<Runtime> {
+/// On the configured store; while a server has it, on one that forgets. And whether it remembers.
+async fn open(config: &Config) -> Result<(Runtime, bool)> {
     match app::runtime(config, config.store).await {
         Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
             eprintln!("({error}: this conversation is not kept)");
-            app::runtime(config, StoreConfig::Memory {}).await
+            Ok((app::runtime(config, StoreConfig::Memory {}).await?, false))
         }
-        opened => opened,
+        opened => Ok((opened?, true)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `runhold serve`: the server, and what it says when it starts.
 #![expect(clippy::print_stdout, reason = "a command speaks to a terminal")]
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -43,6 +44,7 @@ async fn serve(config: &Config) -> Result<()> {
 fn log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
@@ -64,7 +66,7 @@ fn greet(config: &Config, app: &App) {
     };
     let Some(first) = catalog.agents().next() else { return };
     println!(
-        "\nTry it:\n  curl -N http://{address}/agents/{}/runs -H 'Authorization: Bearer {token}' \\\n       -d 'message={}'",
+        "\nTry it:\n  curl -N http://{address}/agents/{}/runs -H \"Authorization: Bearer {token}\" \\\n       -d 'message={}'",
         first.id(),
         suggestion(first),
     );

@@ -76,9 +76,6 @@ pub enum Fact {
         /// What it wants called.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
-        /// Which of those wait for somebody.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        gated: Vec<CallId>,
         /// Why it stopped.
         finish: Finish,
         /// What it cost.

@@ -87,8 +87,6 @@ pub struct Turn {
 pub struct Call {
     /// As the model wrote it.
     pub call: ToolCall,
-    /// Whether somebody must be asked before it goes ahead.
-    pub gated: bool,
     /// When it was about to be called.
     pub started: Option<Timestamp>,
     /// When it was over.
@@ -155,11 +153,10 @@ impl RunView {
             }
             Fact::ModelCalled { turn, model } => self.turns.push(Turn::new(*turn, model.clone(), at)),
             Fact::Said { pieces } => self.hear(at, pieces),
-            Fact::ModelAnswered { tool_calls, gated, finish, usage, provider_id, .. } => {
+            Fact::ModelAnswered { tool_calls, finish, usage, provider_id, .. } => {
                 if let Some(turn) = self.turns.last_mut() {
                     turn.answered = Some(at);
-                    let call = |call: &ToolCall| Call::new(call.clone(), gated.contains(&call.id));
-                    turn.calls = tool_calls.iter().map(call).collect();
+                    turn.calls = tool_calls.iter().cloned().map(Call::new).collect();
                     turn.finish = Some(*finish);
                     turn.usage = *usage;
                     turn.provider_id.clone_from(provider_id);
@@ -303,13 +300,8 @@ impl Turn {
 }
 
 impl Call {
-    fn new(call: ToolCall, gated: bool) -> Self {
-        Self { call, gated, started: None, finished: None, result: None, answer: None }
-    }
-
-    /// Whether it waits for somebody's decision.
-    pub fn is_undecided(&self) -> bool {
-        self.gated && self.answer.is_none() && self.result.is_none()
+    fn new(call: ToolCall) -> Self {
+        Self { call, started: None, finished: None, result: None, answer: None }
     }
 
     fn message(&self) -> Message {

@@ -60,11 +60,11 @@ impl AgentMachine {
         if self.view.began.is_none() {
             return Step::Prepare;
         }
-        let free: Vec<_> = self.free_calls().map(|call| self.order(call)).collect();
-        if !free.is_empty() {
-            return Step::RunTools(free);
+        let ready: Vec<_> = self.open_calls().filter(|call| call.started.is_some()).collect();
+        if !ready.is_empty() {
+            return Step::RunTools(ready.into_iter().map(|call| self.order(call)).collect());
         }
-        if self.undecided().next().is_some() {
+        if !self.view.waiting.is_empty() {
             return Step::Wait;
         }
         match self.next_model() {
@@ -107,16 +107,6 @@ impl AgentMachine {
 
     fn open_calls(&self) -> impl Iterator<Item = &Call> {
         self.view.calls().filter(|call| call.result.is_none())
-    }
-
-    /// Open calls that nobody must be asked about any more.
-    fn free_calls(&self) -> impl Iterator<Item = &Call> {
-        self.open_calls().filter(|call| !call.is_undecided())
-    }
-
-    /// Calls that wait for somebody's decision.
-    fn undecided(&self) -> impl Iterator<Item = CallId> {
-        self.view.calls().filter(|call| call.is_undecided()).map(id_of)
     }
 
     fn order(&self, call: &Call) -> ToolOrder {
@@ -165,19 +155,23 @@ impl AgentMachine {
         let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let tool_calls = self.with_fresh_ids(tool_calls);
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
-        let (held, free): (Vec<_>, Vec<_>) =
-            asked.iter().zip(named).partition(|(asked, _)| gated.contains(asked));
-        let [held, free] =
-            [held, free].map(|calls| calls.into_iter().map(|(_, call)| call).collect::<Vec<_>>());
-        let mut facts = Vec::with_capacity(asked.len().saturating_add(2));
-        let over = self.over_limit(asked.len(), &usage);
-        let gated = held.clone();
-        facts.push(Fact::ModelAnswered { turn, tool_calls, gated, finish, usage, provider_id });
-        match over {
-            _ if asked.is_empty() => facts.push(self.finish(Outcome::Completed)),
-            Some(failure) => facts.push(self.finish(Outcome::Failed(failure))),
-            None if free.is_empty() => facts.push(Fact::Paused { calls: held }),
-            None => facts.extend(free.into_iter().map(|call| Fact::ToolStarted { call })),
+        let waits = asked.iter().map(|call| gated.contains(call));
+        let mut facts = Vec::with_capacity(named.len().saturating_add(2));
+        let wants_more = !named.is_empty();
+        let over = self.over_limit(named.len(), &usage);
+        facts.push(Fact::ModelAnswered { turn, tool_calls, finish, usage, provider_id });
+        match (wants_more, over) {
+            (false, _) => facts.push(self.finish(Outcome::Completed)),
+            (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
+            (true, None) => {
+                let (held, free): (Vec<_>, Vec<_>) =
+                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                // Calls that wait for nobody go first; the run waits once they are done.
+                if free.is_empty() {
+                    facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
+                }
+                facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
+            }
         }
         facts
     }
@@ -232,22 +226,23 @@ impl AgentMachine {
     }
 
     fn on_tool_result(&self, call: CallId, result: ToolResult) -> Vec<Fact> {
+        let (running, held): (Vec<_>, Vec<_>) = self.open_calls().partition(|call| call.started.is_some());
+        if running.iter().all(|open| open.call.id != call) {
+            return Vec::new();
+        }
         let refused =
             if result.verdict == Verdict::Refused { self.refused_in_a_row().saturating_add(1) } else { 0 };
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
-        let last = self.free_calls().all(|free| free.call.id == call);
         let mut facts = vec![Fact::ToolFinished { call, result }];
-        let waiting: Vec<CallId> = self.undecided().collect();
-        if last && !waiting.is_empty() && refused < MAX_REFUSED_IN_A_ROW {
-            facts.push(Fact::Paused { calls: waiting });
-        }
         if refused >= MAX_REFUSED_IN_A_ROW {
             let message =
                 format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
             facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
+        } else if running.len() == 1 && !held.is_empty() {
+            facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
         }
         facts
     }
@@ -263,16 +258,30 @@ impl AgentMachine {
         finished.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Refused).count()
     }
 
+    /// Of two answers for one call the first counts. Calls that somebody agreed to begin together, once
+    /// nobody is waited for any more: a call that was begun and not made would be in doubt.
     fn on_answers(&self, answers: Vec<Answer>) -> Vec<Fact> {
-        let known: Vec<Answer> =
-            answers.into_iter().filter(|answer| self.view.waiting.contains(&answer.call)).collect();
-        let left: Vec<CallId> =
-            self.undecided().filter(|call| known.iter().all(|answer| answer.call != *call)).collect();
-        let effects: Vec<Fact> = known.iter().map(on_decision).collect();
-        let idle = effects.iter().all(|fact| !matches!(fact, Fact::ToolStarted { .. }));
+        let mut left = self.view.waiting.clone();
+        let mut known: Vec<Answer> = Vec::with_capacity(answers.len());
+        for answer in answers {
+            if let Some(at) = left.iter().position(|call| *call == answer.call) {
+                left.remove(at);
+                known.push(answer);
+            }
+        }
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let settled: Vec<Fact> = known.iter().filter_map(result_of).collect();
+        let agreed_now = known.iter().filter(|answer| is_approval(answer)).map(|answer| answer.call.clone());
+        let agreed_before = self.open_calls().filter(|call| call.answer.is_some()).map(id_of);
+        let agreed: BTreeSet<CallId> = agreed_before.chain(agreed_now).collect();
+        let agreed = self.open_calls().map(id_of).filter(|call| agreed.contains(call));
         let mut facts = vec![Fact::Resumed { answers: known }];
-        facts.extend(effects);
-        if idle && !left.is_empty() {
+        facts.extend(settled);
+        if left.is_empty() {
+            facts.extend(agreed.map(|call| Fact::ToolStarted { call }));
+        } else {
             facts.push(Fact::Paused { calls: left });
         }
         facts
@@ -291,16 +300,19 @@ fn id_of(call: &Call) -> CallId {
     call.call.id.clone()
 }
 
-/// What a decision means for its call: it goes ahead, or has its result at once.
-fn on_decision(answer: &Answer) -> Fact {
-    let call = answer.call.clone();
+fn is_approval(answer: &Answer) -> bool {
+    matches!(answer.decision, Decision::Approved { .. })
+}
+
+/// The result a decision gives its call at once; a call that may go ahead has none yet.
+fn result_of(answer: &Answer) -> Option<Fact> {
     let result = match &answer.decision {
-        Decision::Approved { .. } => return Fact::ToolStarted { call },
+        Decision::Approved { .. } => return None,
         Decision::Rejected { note } => {
             let note = note.as_deref().unwrap_or("no reason given");
             ToolResult::failed(format!("A person rejected this call: {note}"))
         }
         Decision::Executed { result } => ToolResult::done(result.clone()),
     };
-    Fact::ToolFinished { call, result }
+    Some(Fact::ToolFinished { call: answer.call.clone(), result })
 }

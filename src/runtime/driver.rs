@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, future};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::Inner;
 use super::desk::Desk;
@@ -19,16 +19,13 @@ use super::host::RunHost;
 use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Stage};
 use super::settle;
-use crate::capability::Invocation;
-use crate::capability::toolbox::{ToolEntry, Toolbox};
-use crate::domain::Object;
+use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, Piece, Seq};
-use crate::domain::id::{CallId, ModelName};
+use crate::domain::id::{ModelName, RunId};
 use crate::domain::message::{Message, ModelCall};
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
-use crate::domain::state::merge;
-use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
+use crate::domain::view::RunView;
 use crate::llm::{Answer, Chunk};
 use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
 
@@ -37,6 +34,12 @@ const PIECES_AT_ONCE: usize = 64;
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
+
+/// Seconds that still can be added to the present; more in an agent's file is as good as none.
+const LONGEST_RUN: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+/// Bytes of pieces that are written together; far below what a store takes.
+const PIECE_BYTES_AT_ONCE: usize = 512 * 1024;
 
 /// Drives one run.
 pub(super) struct Driver {
@@ -63,6 +66,22 @@ pub(super) enum Halt {
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl Halt {
+    /// Says it in the log, and as much as a client may know.
+    fn told(self, run: RunId) -> Error {
+        match self {
+            Self::Store(error) => {
+                tracing::warn!(run.id = %run, %error, "run {run} is no longer driven");
+                error
+            }
+            Self::Violation(violation) => {
+                tracing::error!(run.id = %run, %violation, "run {run} is no longer driven");
+                Error::Internal
+            }
+        }
     }
 }
 
@@ -97,17 +116,38 @@ impl Driver {
 
     /// Drives until the run is over or waits for somebody.
     pub(super) async fn drive(mut self) {
-        match self.go().await {
-            Ok(()) => self.live.reach(Stage::Resting(Arc::new(self.machine.view().clone()))),
-            Err(Halt::Store(error)) => {
-                tracing::warn!(run.id = %self.live.run, %error, "run {} is no longer driven", self.live.run);
-                self.live.reach(Stage::Lost(error));
+        loop {
+            let driven = match self.go().await {
+                Err(halt) if self.is_accepted() => self.give_up(halt).await,
+                driven => driven,
+            };
+            if let Err(halt) = driven {
+                let error = halt.told(self.live.run);
+                return self.live.reach(Stage::Lost(error));
             }
-            Err(Halt::Violation(violation)) => {
-                tracing::error!(run.id = %self.live.run, %violation, "run {} is no longer driven", self.live.run);
-                self.live.reach(Stage::Lost(Error::Internal));
+            if self.live.rest(self.machine.view()) {
+                return;
             }
         }
+    }
+
+    /// Ends a run that cannot go on, as its log knows it; one that only cannot be written now is left alone.
+    async fn give_up(&mut self, halt: Halt) -> Result<(), Halt> {
+        if let Halt::Store(Error::NoSession(_) | Error::Full | Error::Unavailable(_)) = &halt {
+            return Err(halt);
+        }
+        let message = match &halt {
+            Halt::Store(Error::TooLarge { .. }) => "the run made more at once than can be stored",
+            Halt::Store(_) | Halt::Violation(_) => "the run could not be driven on",
+        };
+        let failure = Failure::new("internal", message);
+        halt.told(self.live.run);
+        let room = self.room.clone();
+        let stored = self.inner.stored_run(&room.log.owner, self.live.run).await?;
+        self.machine = self.inner.replayed(&room.log.owner, &stored).await?;
+        self.unwritten.clear();
+        self.record(News::Broken(failure))?;
+        self.write().await
     }
 
     async fn go(&mut self) -> Result<(), Halt> {
@@ -115,7 +155,7 @@ impl Driver {
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }
-        let seconds = self.limits_seconds();
+        let seconds = self.limits_seconds().min(LONGEST_RUN.as_secs());
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
             if let Some(reason) = self.live.stop_reason() {
@@ -143,6 +183,25 @@ impl Driver {
         self.first
     }
 
+    /// Whether everything known of it is written.
+    pub(super) fn is_written(&self) -> bool {
+        self.is_accepted() && self.unwritten.is_empty()
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// What is known of the run.
+    pub(super) fn view(&self) -> &RunView {
+        self.machine.view()
+    }
+
+    /// Whether there is nothing to do for it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.machine.next(), Step::Wait | Step::Stop)
+    }
+
     /// Decides what news from outside mean, for a run that nobody drives yet.
     pub(super) fn take(&mut self, news: News) -> Result<(), Error> {
         self.record(news).map_err(|_| Error::Internal)
@@ -154,14 +213,15 @@ impl Driver {
     }
 
     async fn prepare(&mut self) -> Result<(), Halt> {
-        let view = self.machine.view();
-        let news = match settle::prepare(&self.inner, &self.room, view).await {
-            Ok((news, history)) => {
-                self.history = history;
-                news
+        let news = loop {
+            match settle::prepare(&self.inner, &self.room, self.machine.view()).await {
+                Ok((news, history)) => {
+                    self.history = history;
+                    break news;
+                }
+                Err(settle::Unprepared::Store(error)) => self.await_store(error).await?,
+                Err(settle::Unprepared::Broken(failure)) => break News::Broken(failure),
             }
-            Err(settle::Unprepared::Store(error)) => return Err(error.into()),
-            Err(settle::Unprepared::Broken(failure)) => News::Broken(failure),
         };
         self.live.began();
         self.record(news)
@@ -177,17 +237,18 @@ impl Driver {
         let live = self.live.clone();
         let asked = async move {
             tokio::select! {
-                answer = AssertUnwindSafe(provider.answer(call)).catch_unwind() => match answer {
+                answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
                     Ok(Ok(answer)) => Ok(answer),
                     Ok(Err(failure)) => Err(News::ModelFailed(failure)),
-                    Err(_) => Err(News::ModelFailed(Failure::new("internal", "the model's adapter failed"))),
+                    Err(_) => Err(News::ModelFailed(adapter_failed())),
                 },
                 reason = live.stopped() => Err(News::Cancelled { reason }),
                 () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
             }
         };
-        let (written, answer) = future::join(self.write(), asked).await;
-        written?;
+        // A write that fails ends the question too: nobody will hear the answer.
+        let asked = async { Ok::<_, Halt>(asked.await) };
+        let (_, answer) = future::try_join(self.write(), asked).await?;
         match answer {
             Ok(answer) => self.listen(answer, deadline).await,
             Err(news) => self.record(news),
@@ -195,6 +256,8 @@ impl Driver {
     }
 
     async fn listen(&mut self, answer: Answer, deadline: Instant) -> Result<(), Halt> {
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let answer = answer.map(|chunk| chunk.unwrap_or_else(|_| Err(adapter_failed())));
         let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
         let live = self.live.clone();
         let stopped = live.stopped();
@@ -226,9 +289,17 @@ impl Driver {
     async fn hear(&mut self, chunks: Vec<Result<Chunk, Failure>>) -> Result<Option<News>, Halt> {
         let mut pieces = Vec::with_capacity(chunks.len());
         let mut news = None;
+        let mut bytes = 0_usize;
         for chunk in chunks {
             match chunk {
-                Ok(Chunk::Piece(piece)) => pieces.push(piece),
+                Ok(Chunk::Piece(piece)) => {
+                    bytes = bytes.saturating_add(length(&piece));
+                    if bytes > PIECE_BYTES_AT_ONCE && !pieces.is_empty() {
+                        self.say(std::mem::take(&mut pieces)).await?;
+                        bytes = length(&piece);
+                    }
+                    pieces.push(piece);
+                }
                 Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
                     let waits =
                         |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
@@ -252,13 +323,20 @@ impl Driver {
 
     async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {
         let at = self.inner.clock.now();
-        self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await?;
+        while let Err(error) = self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await {
+            self.await_store(error).await?;
+        }
         self.machine.apply(at, &Fact::Said { pieces }).map_err(Halt::Violation)
     }
 
     async fn question(&mut self, model: &ModelName) -> Result<ModelCall, Halt> {
         if self.history.is_empty() && !self.machine.view().history.is_empty() {
-            self.history = settle::history(&self.inner, &self.room.log, &self.machine.view().history).await?;
+            self.history = loop {
+                match settle::history(&self.inner, &self.room.log, &self.machine.view().history).await {
+                    Ok(history) => break history,
+                    Err(error) => self.await_store(error).await?,
+                }
+            };
         }
         Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
     }
@@ -305,19 +383,22 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes what is not written. A run that was accepted waits for a store that is away.
+    /// Writes what is not written.
     async fn write(&mut self) -> Result<(), Halt> {
-        loop {
-            match self.write_once().await {
-                Ok(()) => return Ok(()),
-                Err(Error::Full | Error::Unavailable(_))
-                    if self.first.is_some() && !self.inner.is_stopping() =>
-                {
-                    tokio::time::sleep(RETRY_WRITE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        while let Err(error) = self.write_once().await {
+            self.await_store(error).await?;
         }
+        Ok(())
+    }
+
+    /// A run that was accepted waits for a store that is away; any other error ends the waiting.
+    async fn await_store(&self, error: Error) -> Result<(), Halt> {
+        let is_away = matches!(error, Error::Full | Error::Unavailable(_));
+        if is_away && self.is_accepted() && !self.inner.is_stopping() {
+            tokio::time::sleep(RETRY_WRITE).await;
+            return Ok(());
+        }
+        Err(error.into())
     }
 
     async fn write_once(&mut self) -> Result<(), Error> {
@@ -345,63 +426,16 @@ impl Driver {
     }
 }
 
-impl Inner {
-    /// Calls a tool: checked, within its time, and never twice if once is all it may be.
-    async fn perform(&self, host: &RunHost, toolbox: &Toolbox, order: &ToolOrder) -> (CallId, ToolResult) {
-        let call = &order.call;
-        let result = match toolbox.get(&call.name) {
-            Some(tool) if order.in_doubt && tool.spec().effect == Effect::Once => in_doubt(&call.name),
-            Some(tool) => match arguments(toolbox, order) {
-                Ok(arguments) => self.call_tool(host, tool, call, &arguments).await,
-                Err(why) => ToolResult::new(Verdict::Refused, why),
-            },
-            None => {
-                let why = toolbox.check(call).err().unwrap_or_default();
-                ToolResult::new(Verdict::Refused, why)
-            }
-        };
-        (call.id.clone(), result)
-    }
-
-    async fn call_tool(
-        &self,
-        host: &RunHost,
-        tool: &ToolEntry,
-        call: &ToolCall,
-        arguments: &Object,
-    ) -> ToolResult {
-        let key = format!("{}/{}", host.run(), call.id);
-        let own = host.for_call();
-        let limit = tool.spec().timeout;
-        let work = tool.tool.call(Invocation { arguments, key: &key, host: &own });
-        let mut result = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => ToolResult::failed("the tool failed in a way it should not"),
-            Err(_) => ToolResult::failed(format!("the tool took longer than {limit:?} and was given up")),
-        };
-        result.state = own.into_changes();
-        result
-    }
-}
-
-/// What a tool is called with: the model's arguments, a person's laid over them, checked.
-fn arguments(toolbox: &Toolbox, order: &ToolOrder) -> Result<Object, String> {
-    let mut arguments = toolbox.check(&order.call)?;
-    if !order.approved {
-        return Ok(arguments);
-    }
-    merge(&mut arguments, &order.values);
-    toolbox.check_whole(&order.call.name, arguments)
-}
-
-fn in_doubt(tool: &str) -> ToolResult {
-    let message = format!(
-        "It is not known whether `{tool}` took effect: the server stopped while it was being called. \
-         It was not called again. Find out before you try again."
-    );
-    ToolResult::new(Verdict::InDoubt, message)
-}
-
 fn out_of_time() -> News {
     News::Broken(Failure::new("limit", "the run reached the limit of its time"))
+}
+
+fn adapter_failed() -> Failure {
+    Failure::new("internal", "the model's adapter failed")
+}
+
+fn length(piece: &Piece) -> usize {
+    match piece {
+        Piece::Text(text) | Piece::Reasoning(text) => text.len(),
+    }
 }

@@ -258,15 +258,14 @@ impl Watcher {
     fn take(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
         let seen = self.at.saturating_add(1).saturating_sub(entry.seq);
         self.at = entry.last_seq();
-        match &entry.fact {
-            Fact::Said { pieces } if seen > 0 => {
-                let skip = usize::try_from(seen).unwrap_or(usize::MAX);
-                let pieces = pieces.iter().skip(skip).cloned().collect();
-                let (run, at) = (entry.run, entry.at);
-                Arc::new(Entry { seq: entry.seq.saturating_add(seen), run, at, fact: Fact::Said { pieces } })
-            }
-            _ => entry,
+        let Fact::Said { pieces } = &entry.fact else { return entry };
+        if seen == 0 {
+            return entry;
         }
+        let skip = usize::try_from(seen).unwrap_or(usize::MAX);
+        let pieces = pieces.iter().skip(skip).cloned().collect();
+        let (run, at) = (entry.run, entry.at);
+        Arc::new(Entry { seq: entry.seq.saturating_add(seen), run, at, fact: Fact::Said { pieces } })
     }
 }
 

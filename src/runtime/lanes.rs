@@ -43,6 +43,16 @@ pub(super) enum Stage {
     Lost(Error),
 }
 
+impl Stage {
+    /// Whether nobody drives the run any more.
+    pub(super) fn is_rest(&self) -> bool {
+        match self {
+            Self::Resting(_) | Self::Lost(_) => true,
+            Self::Accepting | Self::Going { .. } => false,
+        }
+    }
+}
+
 impl LiveRun {
     pub(super) fn new(run: RunId, log: Log) -> Arc<Self> {
         Arc::new(Self {
@@ -80,13 +90,38 @@ impl LiveRun {
         });
     }
 
-    /// Asks it to stop; the first reason counts.
-    pub(super) fn stop(&self, reason: &str) {
+    /// Why nobody saw its end.
+    pub(super) fn lost(&self) -> Option<Error> {
+        match &*self.state.borrow() {
+            Stage::Lost(error) => Some(error.clone()),
+            Stage::Accepting | Stage::Going { .. } | Stage::Resting(_) => None,
+        }
+    }
+
+    /// Asks it to stop; the first reason counts. False if nobody drives it any more.
+    pub(super) fn stop(&self, reason: &str) -> bool {
+        // Held meanwhile, so that the run cannot come to rest without having heard it.
+        let stage = self.state.borrow();
+        if stage.is_rest() {
+            return false;
+        }
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             stop.get_or_insert_with(|| reason.to_owned());
             first
         });
+        true
+    }
+
+    /// Comes to rest, unless it was asked to stop and has not heard it yet.
+    pub(super) fn rest(&self, view: &RunView) -> bool {
+        self.state.send_if_modified(|stage| {
+            let heard = view.outcome.is_some() || self.stop.borrow().is_none();
+            if heard {
+                *stage = Stage::Resting(Arc::new(view.clone()));
+            }
+            heard
+        })
     }
 
     /// The reason, as soon as it is asked to stop.
@@ -146,7 +181,13 @@ impl Lanes {
     pub(super) fn enter(&self, driver: Driver) -> Result<Entered, Error> {
         let mut inner = unpoisoned(&self.inner);
         if inner.closed {
-            return Err(Error::Unavailable("the server is stopping".into()));
+            if !driver.is_written() {
+                return Err(stopping());
+            }
+            // The log remembers it: it is taken up at the next start.
+            inner.forget(&driver.live);
+            driver.live.reach(Stage::Resting(Arc::new(driver.view().clone())));
+            return Ok(Entered::Queued);
         }
         let live = driver.live.clone();
         match (inner.lanes.get_mut(&live.log), driver.first()) {
@@ -168,7 +209,7 @@ impl Lanes {
     /// The present run is done with: the next one, or none, and then the lane is gone.
     pub(super) fn leave(&self, done: &LiveRun) -> Option<Driver> {
         let mut inner = unpoisoned(&self.inner);
-        inner.live.remove(&done.run);
+        inner.forget(done);
         let closed = inner.closed;
         let lane = inner.lanes.get_mut(&done.log)?;
         // A server that stops begins nothing new; the log remembers what waits.
@@ -176,10 +217,26 @@ impl Lanes {
         match &next {
             Some(driver) => lane.current = Some(driver.live.clone()),
             None => {
-                inner.lanes.remove(&done.log);
+                let lane = inner.lanes.remove(&done.log);
+                inner.lose(lane.into_iter().flat_map(|lane| lane.waiting), &stopping());
             }
         }
         next
+    }
+
+    /// Takes a run that nobody drives for whoever wants to wake it: one at a time.
+    pub(super) fn claim(&self, live: &Arc<LiveRun>) -> bool {
+        let mut inner = unpoisoned(&self.inner);
+        let is_free = inner.live.get(&live.run).is_none_or(|other| other.state.borrow().is_rest());
+        if is_free {
+            inner.live.insert(live.run, live.clone());
+        }
+        is_free
+    }
+
+    /// A claimed or withdrawn run is done with.
+    pub(super) fn release(&self, live: &LiveRun) {
+        unpoisoned(&self.inner).forget(live);
     }
 
     /// Takes a waiting run out of its queue.
@@ -189,21 +246,6 @@ impl Lanes {
         let waiting = &mut inner.lanes.get_mut(&log)?.waiting;
         let at = waiting.iter().position(|driver| driver.live.run == run)?;
         waiting.remove(at)
-    }
-
-    /// Takes a run's place among the live ones, before it enters a lane; `false` if it is taken.
-    pub(super) fn reserve(&self, live: &Arc<LiveRun>) -> bool {
-        let mut inner = unpoisoned(&self.inner);
-        let free = !inner.live.contains_key(&live.run);
-        if free {
-            inner.live.insert(live.run, live.clone());
-        }
-        free
-    }
-
-    /// A run that is in no lane is done with.
-    pub(super) fn release(&self, run: RunId) {
-        unpoisoned(&self.inner).live.remove(&run);
     }
 
     /// The live run of that name.
@@ -216,15 +258,13 @@ impl Lanes {
         unpoisoned(&self.inner).lanes.get(log).and_then(|lane| lane.current.clone())
     }
 
-    /// Empties a session's queue and names the run that is going.
+    /// Empties a session's queue, whose session is gone, and names the run that is going.
     pub(super) fn clear(&self, log: &Log) -> Option<Arc<LiveRun>> {
         let mut inner = unpoisoned(&self.inner);
         let lane = inner.lanes.get_mut(log)?;
-        let dropped: Vec<_> = lane.waiting.drain(..).map(|driver| driver.live.run).collect();
         let current = lane.current.clone();
-        for run in dropped {
-            inner.live.remove(&run);
-        }
+        let dropped = std::mem::take(&mut lane.waiting);
+        inner.lose(dropped, &Error::NoSession(log.session.clone()));
         current
     }
 
@@ -237,4 +277,35 @@ impl Lanes {
     pub(super) fn busy(&self) -> usize {
         unpoisoned(&self.inner).lanes.len()
     }
+
+    /// Lets go of every run: whoever waits is told that the server will not see its end, and nobody can stop
+    /// one any more, for it goes on at the next start.
+    pub(super) fn abandon(&self) {
+        let mut inner = unpoisoned(&self.inner);
+        inner.lanes.values_mut().for_each(|lane| lane.waiting.clear());
+        for (_, live) in inner.live.drain() {
+            live.reach(Stage::Lost(stopping()));
+        }
+    }
+}
+
+impl Inner {
+    /// Forgets a run, unless somebody else has taken it meanwhile.
+    fn forget(&mut self, live: &LiveRun) {
+        if self.live.get(&live.run).is_some_and(|known| std::ptr::eq(&**known, live)) {
+            self.live.remove(&live.run);
+        }
+    }
+
+    /// Runs that will not be driven, and whoever waits for them is told.
+    fn lose(&mut self, dropped: impl IntoIterator<Item = Driver>, why: &Error) {
+        for driver in dropped {
+            self.forget(&driver.live);
+            driver.live.reach(Stage::Lost(why.clone()));
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable("the server is stopping".into())
 }

@@ -1,9 +1,10 @@
 //! Floor 3, the shell that does what the machine decides.
 //!
-//! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `lanes` knows who drives which,
-//! `driver` performs steps, `journal` writes and watches logs, `desk` is what lies beside a write, `sessions`
+//! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things,
+//! `lanes` knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is what lies beside a write, `sessions`
 //! keeps what runs belong to, `recovery` takes up what a crash left.
 
+mod calls;
 pub mod catalog;
 mod desk;
 mod driver;
@@ -17,6 +18,7 @@ mod recovery;
 mod runs;
 mod sessions;
 mod settle;
+mod wake;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +63,9 @@ pub struct Parts {
     pub queue_depth: usize,
 }
 
+/// A component as it was composed, and its tools.
+type Composed = (Arc<Spec>, Arc<Toolbox>);
+
 struct Inner {
     store: Arc<dyn Store>,
     models: Models,
@@ -73,7 +78,7 @@ struct Inner {
     idle: Notify,
     stopping: AtomicBool,
     since: Timestamp,
-    toolboxes: Mutex<HashMap<ComponentId, (Arc<Spec>, Arc<Toolbox>)>>,
+    toolboxes: Mutex<HashMap<ComponentId, Composed>>,
 }
 
 impl Runtime {
@@ -119,6 +124,7 @@ impl Runtime {
         };
         // Time running out is an answer too: the count below tells.
         let _ = tokio::time::timeout(patience, quiet).await;
+        self.0.lanes.abandon();
         self.0.lanes.busy()
     }
 

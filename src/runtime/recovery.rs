@@ -37,7 +37,7 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
 
 async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
     let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
-    let driver = inner.driver_of(owner, run, live).await?;
+    let driver = inner.driver_of(run, live).await?;
     tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
     inner.clone().enter(driver).await.map(drop)
 }

@@ -1,9 +1,10 @@
 //! Runs: accepted, told, awaited, read.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{FutureExt, Stream};
 
 use super::driver::Driver;
 use super::error::Error;
@@ -13,7 +14,7 @@ use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
 use crate::domain::document::{self, Query};
-use crate::domain::fact::{Entry, Fact, RunStart, Seq};
+use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::{OnSecondMessage, Spec};
@@ -47,11 +48,15 @@ impl Runtime {
     /// # Errors
     /// [`Error::NoRun`]; [`Error::Conflict`] if it is over, or does not wait for what is answered.
     pub async fn tell(&self, owner: &Owner, run: RunId, command: Command) -> Result<(), Error> {
-        let stored = self.0.stored_run(owner, run).await?;
-        match command {
-            Command::Cancel { reason } => self.0.cancel(owner, &stored, &reason).await,
-            Command::Answer(answers) => self.0.wake(owner, run, News::Answered(answers)).await,
-        }
+        let (inner, owner) = (self.0.clone(), owner.clone());
+        // On a task of its own, for the same reason as a start.
+        let told = tokio::spawn(async move {
+            match command {
+                Command::Cancel { reason } => inner.cancel(&owner, run, reason).await,
+                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers)).await,
+            }
+        });
+        told.await.map_err(|_| Error::Internal)?
     }
 
     /// History, then live, without a seam: the entries of the session's log after `after`. Ends only when the
@@ -73,7 +78,7 @@ impl Runtime {
         let live = self.0.lanes.live(run).filter(|live| live.log.owner == *owner);
         if let Some(live) = live {
             let mut stage = live.watch();
-            let rest = stage.wait_for(|stage| matches!(stage, Stage::Resting(_) | Stage::Lost(_))).await;
+            let rest = stage.wait_for(Stage::is_rest).await;
             match rest.map(|stage| stage.clone()) {
                 Ok(Stage::Resting(view)) => return Ok(Arc::unwrap_or_clone(view)),
                 Ok(Stage::Lost(error)) => return Err(error),
@@ -149,7 +154,7 @@ impl Runtime {
         self.0.run_page(owner, session, before, limit).await
     }
 
-    /// Asks every run of a session to stop; those that wait are dropped.
+    /// Asks the run of a session that was taken away to stop; those that wait are dropped.
     pub(super) fn stop_lane(&self, log: &Log, reason: &str) {
         if let Some(current) = self.0.lanes.clear(log) {
             current.stop(reason);
@@ -267,80 +272,43 @@ impl Inner {
         let mut next = Some(first);
         while let Some(driver) = next {
             let live = driver.live.clone();
-            driver.drive().await;
+            if AssertUnwindSafe(driver.drive()).catch_unwind().await.is_err() {
+                tracing::error!(run.id = %live.run, "run {} is no longer driven: its driver panicked", live.run);
+                live.reach(Stage::Lost(Error::Internal));
+            }
             next = self.lanes.leave(&live);
         }
         self.idle.notify_waiters();
     }
 
-    async fn cancel(self: &Arc<Self>, owner: &Owner, stored: &Run, reason: &str) -> Result<(), Error> {
-        if let Some(driver) = self.lanes.withdraw(stored.id) {
-            driver.live.stop(reason);
-            driver.drive().await;
-            self.lanes.release(stored.id);
-            return Ok(());
-        }
-        if let Some(live) = self.lanes.live(stored.id) {
-            live.stop(reason);
-            return Ok(());
-        }
-        self.wake(owner, stored.id, News::Cancelled { reason: reason.to_owned() }).await
-    }
-
-    /// Ends a run's wait with these news, exactly once however often it is asked: whoever takes the run's place
-    /// among the live ones reads where it stands after that, and nobody else can take it meanwhile.
-    async fn wake(self: &Arc<Self>, owner: &Owner, run: RunId, news: News) -> Result<(), Error> {
-        let stored = self.stored_run(owner, run).await?;
-        let live = LiveRun::new(run, Log { owner: owner.clone(), session: stored.session });
-        if !self.lanes.reserve(&live) {
-            return Err(Error::Conflict(format!("run {run} is going already")));
-        }
-        let woken = self.woken(owner, &live, news).await;
-        if woken.is_err() {
-            self.lanes.release(run);
-        }
-        self.clone().enter(woken?).await.map(drop)
-    }
-
-    async fn woken(
-        self: &Arc<Self>,
-        owner: &Owner,
-        live: &Arc<LiveRun>,
-        news: News,
-    ) -> Result<Driver, Error> {
-        let stored = self.stored_run(owner, live.run).await?;
-        if stored.status.is_over() {
-            return Err(Error::Conflict(format!("run {} is over", live.run)));
-        }
-        if stored.status != Status::Paused {
-            return Err(Error::Conflict(format!("run {} does not wait for anybody", live.run)));
-        }
-        let mut driver = self.driver_of(owner, &stored, live.clone()).await?;
-        driver.take(news)?;
-        driver.write_opening().await?;
-        Ok(driver)
-    }
-
     /// A driver for a run that is in the log.
     pub(super) async fn driver_of(
         self: &Arc<Self>,
-        owner: &Owner,
         stored: &Run,
         live: Arc<LiveRun>,
     ) -> Result<Driver, Error> {
+        let machine = self.replayed(&live.log.owner, stored).await?;
+        let status = if machine.view().began.is_some() { Status::Running } else { Status::Pending };
+        live.reach(Stage::Going { first: stored.first, status });
+        let room = self.journal.room(&live.log);
+        let toolbox = self.toolbox(&machine.view().spec);
+        let (toolbox, broken) =
+            toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
+        let mut driver = Driver::new(self.clone(), live, room, machine, toolbox).resuming(stored.first);
+        if let Some(why) = broken {
+            tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
+            driver.take(News::Broken(Failure::new("invalid_agent", why)))?;
+        }
+        Ok(driver)
+    }
+
+    /// A run's machine, as the log tells it.
+    pub(super) async fn replayed(&self, owner: &Owner, stored: &Run) -> Result<Machine, Error> {
         let entries = self.entries(owner, stored).await?;
-        let machine = Machine::replay(stored.id, &entries).map_err(|violation| {
+        Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
             Error::Internal
-        })?;
-        let log = Log { owner: owner.clone(), session: stored.session.clone() };
-        live.reach(Stage::Going { first: stored.first, status: Status::Running });
-        let toolbox = self.toolbox(&machine.view().spec).map_err(|why| {
-            tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
-            Error::Internal
-        })?;
-        let room = self.journal.room(&log);
-        Ok(Driver::new(self.clone(), live, room, machine, toolbox).resuming(stored.first))
+        })
     }
 
     pub(super) async fn stored_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {

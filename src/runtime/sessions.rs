@@ -269,11 +269,18 @@ impl Runtime {
             return Ok(());
         }
         let log = Log { owner: owner.clone(), session: id.clone() };
-        self.stop_lane(&log, "the session was deleted");
-        let room = self.journal().room(&log);
+        let runtime = self.clone();
+        // On a task of its own: a client that goes away in the middle leaves no half of a session behind.
+        tokio::spawn(async move { runtime.take_away(&log).await }).await.map_err(|_| Error::Internal)?
+    }
+
+    /// With the pen held, so that no run writes in between; runs that go on find the room closed.
+    async fn take_away(&self, log: &Log) -> Result<(), Error> {
+        let Log { owner, session } = log;
+        let room = self.journal().room(log);
         let mut memory = room.pen().await;
         loop {
-            let runs = self.run_page(owner, id, None, SCAN_STEP).await?;
+            let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
             let mut batch = Batch::default();
             for run in &runs {
                 batch.deletes.push(records::run_key(owner, run.id));
@@ -281,14 +288,15 @@ impl Runtime {
             }
             let last = runs.len() < SCAN_STEP;
             if last {
-                batch.deletes.push(records::session_key(owner, id));
-                batch.deletes.push(records::data_key(owner, id));
+                batch.deletes.push(records::session_key(owner, session));
+                batch.deletes.push(records::data_key(owner, session));
                 batch.forget.push(log.clone());
             }
             memory.forget();
             self.store().commit(batch).await?;
             if last {
                 room.close();
+                self.stop_lane(log, "the session was deleted");
                 return Ok(());
             }
         }

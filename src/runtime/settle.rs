@@ -142,10 +142,9 @@ pub(super) fn beside(
     facts: &[Dated],
     first: Option<Seq>,
 ) -> Result<(), Error> {
-    let started = facts.iter().find_map(|(_, fact)| match fact {
-        Fact::RunStarted(start) => Some(start.as_ref()),
-        _ => None,
-    });
+    let started = facts
+        .iter()
+        .find_map(|(_, fact)| if let Fact::RunStarted(start) = fact { Some(start.as_ref()) } else { None });
     let rested = facts.iter().any(|(_, fact)| {
         matches!(fact, Fact::RunFinished { .. } | Fact::Paused { .. } | Fact::Resumed { .. })
     });

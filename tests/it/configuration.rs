@@ -45,7 +45,7 @@ fn without_file_and_variables_the_defaults_hold() {
     assert_eq!((config.server.workers, config.runs.queue_depth, config.runs.drain_seconds), (2, 16, 20));
     assert_eq!(config.store, StoreConfig::Sled { cache_mib: 64 });
     let scripted =
-        ProviderConfig { kind: ProviderKind::Scripted, delay_ms: Some(0), ..ProviderConfig::default() };
+        ProviderConfig { kind: ProviderKind::Scripted, delay_ms: Some(15), ..ProviderConfig::default() };
     assert_eq!(config.providers.into_iter().collect::<Vec<_>>(), [("scripted".into(), scripted)]);
 }
 

@@ -81,14 +81,7 @@ pub(crate) fn says(pieces: &[&str]) -> Fact {
 pub(crate) fn answered(turn: u32, tool_calls: Vec<ToolCall>) -> Fact {
     let finish = if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
     let usage = Usage { input: 3, output: 2, ..Usage::default() };
-    Fact::ModelAnswered {
-        turn,
-        tool_calls,
-        gated: Vec::new(),
-        finish,
-        usage,
-        provider_id: Some("chatcmpl-1".into()),
-    }
+    Fact::ModelAnswered { turn, tool_calls, finish, usage, provider_id: Some("chatcmpl-1".into()) }
 }
 
 pub(crate) fn call(id: &str, name: &str, arguments: &str) -> ToolCall {

@@ -7,18 +7,34 @@
     reason = "a test may stop at the first surprise"
 )]
 
+// How it is built.
+mod floors;
+
+// The core: decisions, the log, what survives.
+mod durability;
+mod machine;
+mod runtime;
+mod stores;
+
+// What it reaches for: models and tools.
+mod capabilities;
+mod faults;
+mod models;
+
+// What users write, and the program they start.
+mod catalog;
+mod configuration;
+mod program;
+
+// The AgentOS surface.
 mod agentos_events;
 mod agentos_hostile;
 mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_sessions;
-mod capabilities;
-mod catalog;
 mod clients;
-mod configuration;
-mod durability;
+
+// What these stand on.
 mod facts;
 mod harness;
-mod models;
-mod stores;

@@ -112,6 +112,13 @@ fn memory(scene: &Scene<'_>) -> Option<Call> {
         notes.push(json!(note));
         return Some(set(json!({"notes": notes})));
     }
+    if let Some(meant) = phrases::to_remove(scene.text).filter(|_| can_set && can_read) {
+        let all = read(json!({"path": "notes"}));
+        let Some(known) = scene.result(&all.name, &all.arguments) else { return Some(all) };
+        let notes: Vec<String> = serde_json::from_str(known.content).unwrap_or_default();
+        let kept: Vec<&String> = notes.iter().filter(|note| !meant(note)).collect();
+        return (kept.len() < notes.len()).then(|| set(json!({"notes": kept})));
+    }
     if let Some((key, value)) = phrases::to_remember(scene.text).filter(|_| can_set) {
         return Some(set([(key, value)].into_iter().collect()));
     }

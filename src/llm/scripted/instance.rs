@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::phrases;
+
 /// Schemas that nest deeper get `null`.
 const MAX_DEPTH: usize = 12;
 
@@ -47,12 +49,15 @@ impl Maker<'_> {
         self.root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
     }
 
-    /// The option that the conversation mentions, else the first.
+    /// The option that the conversation mentions or hints at, else the first.
     fn chosen(&self, options: &[Value], name: &str) -> Value {
         let words = (self.fill)(name).to_lowercase();
         let mentioned =
             |option: &&Value| option.as_str().is_some_and(|text| words.contains(&text.to_lowercase()));
-        options.iter().find(mentioned).or(options.first()).cloned().unwrap_or_default()
+        let meant = || {
+            options.iter().find(|option| option.as_str().is_some_and(|text| phrases::hints_at(&words, text)))
+        };
+        options.iter().find(mentioned).or_else(meant).or(options.first()).cloned().unwrap_or_default()
     }
 
     /// All that is required; where nothing is, all there is.

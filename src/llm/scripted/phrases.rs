@@ -18,6 +18,23 @@ const ZONES: &[(&str, &str)] = &[
     ("sydney", "Australia/Sydney"),
 ];
 
+/// Words that give away what a message is about, by what it may be sorted as.
+const HINTS: &[(&str, &[&str])] = &[
+    ("bug", &["cannot", "can't", "broken", "crash", "error", "does not work", "fails"]),
+    ("question", &["?"]),
+    ("request", &["please", "would like", "could you", "wish"]),
+    ("praise", &["thank", "great", "love"]),
+    ("high", &["cannot", "can't", "tomorrow", "today", "urgent", "lost"]),
+    ("normal", &["broken", "error", "does not work", "fails"]),
+    ("positive", &["thank", "great", "love", "good"]),
+    ("negative", &["cannot", "can't", "broken", "bad", "fails"]),
+];
+
+/// Whether a text in lower case gives away that it should be sorted as this.
+pub(super) fn hints_at(text: &str, option: &str) -> bool {
+    HINTS.iter().any(|(meant, signs)| *meant == option && signs.iter().any(|sign| text.contains(sign)))
+}
+
 /// Whether one of these words stands in the text, whatever surrounds it.
 pub(super) fn has_word(text: &str, words: &[&str]) -> bool {
     let lower = text.to_lowercase();
@@ -68,6 +85,14 @@ pub(super) fn to_note(text: &str) -> Option<&str> {
     let starts = ["note that ", "note down that ", "note down ", "note: "];
     let note = starts.iter().find_map(|start| after(text, start)).map(sentence)?;
     (!note.is_empty()).then_some(note)
+}
+
+/// Which notes are to be taken away, by the words they share with the message: `remove the note about the meeting`.
+pub(super) fn to_remove(text: &str) -> Option<impl Fn(&str) -> bool> {
+    let starts = ["remove the note ", "delete the note ", "forget the note "];
+    let about = starts.iter().find_map(|start| after(text, start)).map(sentence)?.to_lowercase();
+    let words: Vec<String> = about.split_whitespace().filter(|word| word.len() > 3).map(Into::into).collect();
+    Some(move |note: &str| words.iter().any(|word| *word != "about" && has_word(note, &[word])))
 }
 
 /// Whether it asks for what was remembered, and if so, for the notes alone.

@@ -50,7 +50,7 @@ fn time(value: &Value) -> String {
 fn remembered(done: &Done<'_>) -> String {
     let changes = done.arguments.get("changes").and_then(Value::as_object);
     let sentences = changes.into_iter().flatten().map(|(key, value)| match value {
-        Value::Array(items) => format!("Noted: {}.", items.last().map(plain).unwrap_or_default()),
+        Value::Array(items) => listed(items),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             format!("I will remember that {} is {}.", key.replace('_', " "), plain(value))
         }
@@ -58,18 +58,38 @@ fn remembered(done: &Done<'_>) -> String {
     sentences.collect::<Vec<_>>().join(" ")
 }
 
+/// The list as it is now.
+fn listed(items: &[Value]) -> String {
+    match items {
+        [] => "The list is empty now.".into(),
+        [.., last] if items.len() == 1 => format!("Noted: {}.", plain(last)),
+        _ => {
+            let numbered =
+                items.iter().enumerate().map(|(place, item)| format!("{}. {}", place + 1, plain(item)));
+            format!("Noted: {}.", numbered.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 /// What is said when no tool was asked for.
 pub(super) fn chat(scene: &Scene<'_>) -> String {
     let said = match scene.text.trim() {
         "" => "You sent no text.".into(),
-        text => format!("You said: “{}”.", cut(text)),
+        text => format!("You said: {}", quoted(text)),
     };
     let before = scene.earlier.iter().rev().find(|text| !text.trim().is_empty());
-    let before = before.map(|text| format!(" You said before: “{}”.", cut(text.trim()))).unwrap_or_default();
+    let before = before.map(|text| format!(" You said before: {}", quoted(text.trim()))).unwrap_or_default();
     format!(
         "{said}{before} I am the scripted demo model and follow rules, without a key or a network. {}",
         offer(scene)
     )
+}
+
+/// In quotation marks; the sentence ends inside if the text's own does.
+fn quoted(text: &str) -> String {
+    let text = cut(text);
+    let stop = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("“{text}”{stop}")
 }
 
 fn offer(scene: &Scene<'_>) -> String {
@@ -95,7 +115,12 @@ fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {
             let told = fields.iter().filter(|(_, value)| !is_empty(value));
-            let told = told.map(|(key, value)| format!("{} is {}", key.replace('_', " "), plain(value)));
+            let told = told.map(|(key, value)| match value {
+                Value::Number(number) => format!("{}: {number}", key.replace('_', " ")),
+                Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                    format!("{} is {}", key.replace('_', " "), plain(value))
+                }
+            });
             told.collect::<Vec<_>>().join("; ")
         }
     }

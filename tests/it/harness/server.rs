@@ -21,6 +21,7 @@ pub(crate) struct Server {
     child: Child,
     url: String,
     folder: TempDir,
+    env: Vec<(String, String)>,
     client: reqwest::Client,
 }
 
@@ -29,6 +30,7 @@ pub(crate) struct Server {
 pub(crate) struct Setup {
     agents: Vec<(String, String)>,
     config: String,
+    env: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -42,6 +44,12 @@ impl Setup {
     pub(crate) fn config(mut self, lines: &str) -> Self {
         self.config.push_str(lines);
         self.config.push('\n');
+        self
+    }
+
+    /// One more variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
         self
     }
 
@@ -60,14 +68,14 @@ impl Setup {
             std::fs::write(agents.join(format!("{id}.md")), file).unwrap();
         }
         std::fs::write(folder.path().join("config.toml"), &self.config).unwrap();
-        let (child, url) = launch(folder.path());
-        let server = Server { child, url, folder, client: reqwest::Client::new() };
+        let (child, url) = launch(folder.path(), &self.env);
+        let server = Server { child, url, folder, env: self.env, client: reqwest::Client::new() };
         server.healthy().await;
         server
     }
 }
 
-fn launch(folder: &Path) -> (Child, String) {
+fn launch(folder: &Path, env: &[(String, String)]) -> (Child, String) {
     let log = std::fs::File::options().append(true).create(true).open(folder.join("log")).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_runhold"))
         .args(["serve", "--port", "0", "--config"])
@@ -78,6 +86,7 @@ fn launch(folder: &Path) -> (Child, String) {
         .arg(folder.join("data"))
         .env("RUNHOLD_TOKEN", TOKEN)
         .env_remove("OPENAI_API_KEY")
+        .envs(env.iter().cloned())
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
@@ -99,11 +108,6 @@ impl Server {
         &self.url
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// A place of the test's own, gone with the server.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -117,7 +121,7 @@ impl Server {
 
     /// Starts it again on the same folders, at another address.
     pub(crate) async fn restart(&mut self) {
-        let (child, url) = launch(self.folder.path());
+        let (child, url) = launch(self.folder.path(), &self.env);
         (self.child, self.url) = (child, url);
         self.healthy().await;
     }
@@ -172,6 +176,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "shown beside the failure of the test")]
     fn drop(&mut self) {
         let _gone = self.child.kill();
         let _gone = self.child.wait();

@@ -135,7 +135,18 @@ async fn the_demo_adds_a_note_to_the_others() {
     let (_, asked) = talk.results(&[r#"["buy milk"]"#]).hears().await;
     let notes = json!({"notes": ["buy milk", "the meeting moved to Thursday"]});
     assert_eq!(asked, [named("set_session_state", json!({"changes": notes}))]);
-    assert_eq!(talk.results(&["{}"]).hears().await.0, "Noted: the meeting moved to Thursday.");
+    let told = talk.results(&["{}"]).hears().await.0;
+    assert_eq!(told, "Noted: 1. buy milk, 2. the meeting moved to Thursday.");
+}
+
+#[tokio::test]
+async fn the_demo_takes_a_note_away_by_what_it_says() {
+    let mut talk = Talk::with(notebook());
+    let (_, asked) = talk.says("Remove the note about the meeting.").hears().await;
+    assert_eq!(asked, [named("read_session_state", json!({"path": "notes"}))]);
+    let (_, asked) = talk.results(&[r#"["buy milk", "the meeting moved"]"#]).hears().await;
+    assert_eq!(asked, [named("set_session_state", json!({"changes": {"notes": ["buy milk"]}}))]);
+    assert_eq!(talk.results(&["{}"]).hears().await.0, "Noted: buy milk.");
 }
 
 #[tokio::test]
@@ -217,7 +228,7 @@ async fn the_demo_says_what_it_can_do_and_refers_to_what_was_said() {
                  `subtract`, `multiply` and `divide`: ask for what they do, name one, or write `/call NAME {…}`.";
     assert_eq!(text, format!("You said: “Hello”. {offer}"));
     let (text, _) = talk.says("Who are you?").hears().await;
-    assert_eq!(text, format!("You said: “Who are you?”. You said before: “Hello”. {offer}"));
+    assert_eq!(text, format!("You said: “Who are you?” You said before: “Hello”. {offer}"));
 }
 
 #[tokio::test]

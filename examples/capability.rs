@@ -1,0 +1,84 @@
+//! A capability of one's own: a tool, written in Rust, that an agent file can name.
+//!
+//! `cargo run --example capability`
+#![expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runhold::capability::egress::Egress;
+use runhold::capability::registry::Registry;
+use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
+use serde_json::{Value, json};
+
+/// What agent files name as `dice`.
+struct Dice(About);
+
+impl Capability for Dice {
+    fn about(&self) -> &About {
+        &self.0
+    }
+
+    fn contribute(&self, _settings: &Value) -> Result<Contribution, String> {
+        Ok(Contribution { prompt: None, tools: vec![Arc::new(Throw(throw()))] })
+    }
+}
+
+struct Throw(ToolSpec);
+
+#[async_trait]
+impl Tool for Throw {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+
+    async fn call(&self, call: Invocation<'_>) -> ToolResult {
+        let sides = call.arguments.get("sides").and_then(Value::as_u64).unwrap_or(6);
+        let mut random = [0; 8];
+        match getrandom::fill(&mut random) {
+            Ok(()) => ToolResult::done((u64::from_le_bytes(random) % sides + 1).to_string()),
+            Err(error) => ToolResult::failed(format!("the die fell off the table: {error}")),
+        }
+    }
+}
+
+fn throw() -> ToolSpec {
+    ToolSpec {
+        name: "throw_die".into(),
+        description: "Throws a die.".into(),
+        parameters: json!({
+            "type": "object",
+            "properties": {"sides": {"type": "integer", "minimum": 2, "maximum": 100}},
+            "additionalProperties": false
+        }),
+        // A second throw would be another one: after a crash it must not be repeated in silence.
+        effect: Effect::Once,
+        timeout: Duration::from_secs(1),
+        gate: Gate::default(),
+    }
+}
+
+fn dice() -> Dice {
+    Dice(About {
+        id: "dice",
+        name: "Dice",
+        description: "Throws dice.",
+        icon: "dices",
+        category: "Games",
+        status: CapabilityStatus::Available,
+        dependencies: &[],
+        config_schema: json!({"type": "object", "additionalProperties": false}),
+    })
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let registry = Registry::builtin(Egress::new()).with(Arc::new(dice()));
+    let refs = [runhold::domain::spec::CapabilityRef { id: "dice".into(), config: Value::Null }];
+    let toolbox = registry.compose(&refs, &[])?;
+    for tool in toolbox.specs() {
+        println!("{}: {} {}", tool.name, tool.description, tool.parameters);
+    }
+    Ok(())
+}
