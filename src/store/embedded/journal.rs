@@ -1,13 +1,17 @@
 //! The files of the write-ahead journal: what is in them is durable, and not yet in the engine.
 //!
 //! A file begins with a header: magic, its number, a random mark and a random seed, checksum. A record is mark,
-//! length, checksum, and the keys and values of one batch. Mark and seed are known to nobody outside, so no
-//! value can pass for a record. One record is written and synced at a time, and a file begins only when all in
-//! the one before is durable: what cannot be read at the very end is a write that was never acknowledged, and
-//! anywhere else it is damage.
+//! length, checksum, a number, and the keys and values of one batch. Mark and seed are known to nobody outside,
+//! so no value can pass for a record. One record is written and synced at a time, numbered without gaps through
+//! all files: what cannot be read at the very end is a write that was never acknowledged, and anywhere else it
+//! is damage.
+//!
+//! A file that is done becomes the one after the next. Its blocks are there already, and a sync need not write
+//! down that it has grown; what was in it before has another mark.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -61,42 +65,34 @@ impl JournalFolder {
         }
         self.cut_failed().map_err(io)?;
         let mut left = Left { last: applied, ..Left::default() };
-        let mut torn = None;
+        let mut reading = Reading::default();
         for number in self.numbers().map_err(io)?.into_iter().filter(|number| *number > applied) {
             if number != left.last + 1 {
                 return Err(damaged(left.last + 1, "it is missing"));
             }
             left.last = number;
             let bytes = fs::read(self.file(number)).map_err(io)?;
-            let Some(rest) = read_file(number, &bytes, &mut left.changes)? else { continue };
-            if let Some(torn) = torn {
-                return Err(damaged(torn, "its end cannot be read, and another file follows it"));
-            }
-            if rest > 0 {
-                tracing::warn!(file = number, bytes = rest, "the torn end of a journal file is cut");
-                torn = Some(number);
-            }
+            reading.file(number, &bytes, &mut left.changes)?;
         }
         Ok(left)
     }
 
     /// Begins a file; its name and header are durable.
     pub(super) fn create(&self, number: Number) -> io::Result<JournalFile> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let mark = Mark::new(random);
-        let path = self.file(number);
-        let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        let begun = file
-            .write_all(&file_header(number, &mark))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| sync_folder(&self.path));
-        if let Err(error) = begun {
-            // It may be tried again under the same name.
-            fs::remove_file(&path)?;
-            return Err(error);
-        }
-        Ok(JournalFile { number, file, mark, bytes: FILE_HEADER_BYTES as u64, buffer: Vec::new() })
+        let file = OpenOptions::new().write(true).create_new(true).open(self.file(number))?;
+        let begun = JournalFile::begin(file, number, Vec::new())?;
+        sync_folder(&self.path)?;
+        Ok(begun)
+    }
+
+    /// Begins a file in the place of one of which the engine has everything.
+    pub(super) fn reuse(&self, done: JournalFile, number: Number) -> io::Result<JournalFile> {
+        let JournalFile { number: old, file, buffer, .. } = done;
+        // The header first: under its new name it must never be taken for what it was.
+        let begun = JournalFile::begin(file, number, buffer)?;
+        fs::rename(self.file(old), self.file(number))?;
+        sync_folder(&self.path)?;
+        Ok(begun)
     }
 
     /// Removes the files up to this one. If one comes back after a power cut, the number of the last applied
@@ -157,10 +153,26 @@ pub(super) struct JournalFile {
     mark: Mark,
     /// How much of it is good.
     bytes: u64,
+    /// The number of the next record.
+    next: u64,
     buffer: Vec<u8>,
 }
 
 impl JournalFile {
+    fn begin(file: File, number: Number, buffer: Vec<u8>) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let mark = Mark::new(random);
+        file.write_all_at(&file_header(number, &mark), 0)?;
+        file.sync_all()?;
+        Ok(Self { number, file, mark, bytes: FILE_HEADER_BYTES as u64, next: 0, buffer })
+    }
+
+    /// Goes on where another file ends.
+    pub(super) fn follow(&mut self, previous: &Self) {
+        self.next = previous.next;
+    }
+
     /// Its number.
     pub(super) fn number(&self) -> Number {
         self.number
@@ -174,11 +186,12 @@ impl JournalFile {
     /// Writes a record and syncs it; says how many bytes it took. After an error nothing may be appended.
     pub(super) fn append(&mut self, changes: &Changes) -> io::Result<usize> {
         self.buffer.clear();
-        encode(changes, &self.mark, &mut self.buffer)?;
-        self.file.write_all(&self.buffer)?;
+        encode(self.next, changes, &self.mark, &mut self.buffer)?;
+        self.file.write_all_at(&self.buffer, self.bytes)?;
         self.file.sync_data()?;
         let length = self.buffer.len();
         self.bytes += length as u64;
+        self.next += 1;
         if length > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
@@ -216,9 +229,10 @@ fn file_header(number: Number, mark: &Mark) -> Vec<u8> {
     header
 }
 
-fn encode(changes: &Changes, mark: &Mark, out: &mut Vec<u8>) -> io::Result<()> {
+fn encode(number: u64, changes: &Changes, mark: &Mark, out: &mut Vec<u8>) -> io::Result<()> {
     out.put_slice(&mark.bytes);
     out.put_bytes(0, RECORD_HEADER_BYTES - mark.bytes.len());
+    out.put_u64(number);
     for (key, value) in changes {
         // Keys and values are a few KiB at most.
         out.put_u32(key.len() as u32);
@@ -235,30 +249,56 @@ fn encode(changes: &Changes, mark: &Mark, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Adds what a file holds; gives the length of its torn end, or nothing if the file holds nothing at all.
-fn read_file(number: Number, bytes: &[u8], changes: &mut Changes) -> Result<Option<usize>, StoreError> {
-    let Some((header, mut rest)) = bytes.split_at_checked(FILE_HEADER_BYTES) else {
-        // It was just being created.
-        return Ok(None);
-    };
-    let mark = header.get(12..20).and_then(|random| random.try_into().ok()).map(Mark::new);
-    let Some(mark) = mark.filter(|mark| file_header(number, mark) == header) else {
-        return Err(damaged(number, "its header cannot be read"));
-    };
-    if rest.is_empty() {
-        return Ok(None);
+/// How far the files were read.
+#[derive(Default)]
+struct Reading {
+    /// The number that the next record must have; any will do at first.
+    next: Option<u64>,
+    /// A file without a record: only others like it may follow.
+    empty: Option<Number>,
+}
+
+impl Reading {
+    /// Adds what a file holds.
+    fn file(&mut self, number: Number, bytes: &[u8], changes: &mut Changes) -> Result<(), StoreError> {
+        let Some((header, records)) = bytes.split_at_checked(FILE_HEADER_BYTES) else {
+            // It was just being created.
+            self.empty.get_or_insert(number);
+            return Ok(());
+        };
+        let mark = header.get(12..20).and_then(|random| random.try_into().ok()).map(Mark::new);
+        let Some(mark) = mark.filter(|mark| file_header(number, mark) == header) else {
+            return Err(damaged(number, "its header cannot be read"));
+        };
+        let mut rest = records;
+        while let Some((payload, next)) = read_record(rest, &mark) {
+            self.record(number, payload, changes)?;
+            rest = next;
+        }
+        if rest.len() == records.len() {
+            self.empty.get_or_insert(number);
+        }
+        let follows = |at| rest.get(at..).is_some_and(|rest| read_record(rest, &mark).is_some());
+        if (1..rest.len()).any(follows) {
+            return Err(damaged(number, "a record in it cannot be read, and others follow it"));
+        }
+        if rest.starts_with(&mark.bytes) {
+            tracing::warn!(file = number, "the torn end of the journal is cut");
+        }
+        Ok(())
     }
-    while !rest.is_empty() {
-        let Some((payload, next)) = read_record(rest, &mark) else { break };
-        decode(payload, changes).ok_or_else(|| damaged(number, "a record in it makes no sense"))?;
-        rest = next;
+
+    fn record(&mut self, file: Number, payload: &[u8], changes: &mut Changes) -> Result<(), StoreError> {
+        if let Some(empty) = self.empty {
+            return Err(damaged(empty, "nothing in it can be read, and others follow it"));
+        }
+        let found = decode(payload, changes).ok_or_else(|| damaged(file, "a record in it makes no sense"))?;
+        if self.next.is_some_and(|next| next != found) {
+            return Err(damaged(file, "what comes before it cannot be read"));
+        }
+        self.next = Some(found + 1);
+        Ok(())
     }
-    let follows =
-        (1..rest.len()).any(|at| rest.get(at..).is_some_and(|rest| read_record(rest, &mark).is_some()));
-    if follows {
-        return Err(damaged(number, "a record in it cannot be read, and others follow it"));
-    }
-    Ok(Some(rest.len()))
 }
 
 fn read_record<'a>(bytes: &'a [u8], mark: &Mark) -> Option<(&'a [u8], &'a [u8])> {
@@ -269,7 +309,9 @@ fn read_record<'a>(bytes: &'a [u8], mark: &Mark) -> Option<(&'a [u8], &'a [u8])>
     (mark.checksum(payload) == sum).then_some((payload, rest))
 }
 
-fn decode(mut payload: &[u8], changes: &mut Changes) -> Option<()> {
+/// Adds the changes of a record; gives its number.
+fn decode(mut payload: &[u8], changes: &mut Changes) -> Option<u64> {
+    let number = payload.try_get_u64().ok()?;
     while !payload.is_empty() {
         let key_length = payload.try_get_u32().ok()?;
         let value_length = payload.try_get_u32().ok()?;
@@ -279,7 +321,7 @@ fn decode(mut payload: &[u8], changes: &mut Changes) -> Option<()> {
         changes.insert(key.to_vec(), (!taken_away).then(|| value.to_vec()));
         payload = rest;
     }
-    Some(())
+    Some(number)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! An engine behind the journal: a write costs one sync of one file, and the engine gets many writes at once.
 //!
 //! A batch goes into the journal, is synced, and becomes visible in [`Recent`]; a thread of its own moves what
-//! has gathered there into the engine. With each generation that it moves a new file begins, and the old one
-//! goes when the engine says that all of it is durable.
+//! has gathered there into the engine. With each generation that it moves another file begins, and the old one
+//! is free when the engine says that all of it is durable.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,8 +75,8 @@ struct Front {
 /// What the applier moves.
 struct Generation {
     changes: Arc<Changes>,
-    /// The last file that holds any of it.
-    file: Number,
+    /// The file that holds it.
+    file: JournalFile,
 }
 
 impl Journaled {
@@ -201,9 +201,10 @@ impl Shared {
         if front.applying {
             return false;
         }
-        let Some(spare) = front.spare.take() else { return false };
-        let file = std::mem::replace(&mut front.journal, spare).number();
-        let changes = self.recent.switch(applied_mark(file));
+        let Some(mut spare) = front.spare.take() else { return false };
+        spare.follow(&front.journal);
+        let file = std::mem::replace(&mut front.journal, spare);
+        let changes = self.recent.switch(applied_mark(file.number()));
         front.ended = Some(Generation { changes, file });
         front.applying = true;
         (front.bytes, front.keys, front.since) = (0, 0, None);
@@ -224,7 +225,8 @@ impl Shared {
                 let done = self.move_into_engine(generation);
                 front = self.lock();
                 front.applying = false;
-                self.note(&mut front, done);
+                let kept = done.map(|spare| front.spare = Some(spare));
+                self.note(&mut front, kept);
             } else if front.closing && front.since.is_none() {
                 return;
             } else if front.spare.is_none() {
@@ -263,14 +265,14 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn move_into_engine(&self, generation: Generation) -> Result<(), StoreError> {
+    /// Gives the file of the generation back, as the next one.
+    fn move_into_engine(&self, generation: Generation) -> Result<JournalFile, StoreError> {
         let Generation { changes, file } = generation;
         apply(&*self.engine, changes)?;
         self.recent.applied();
-        if let Err(error) = self.folder.remove_up_to(file) {
-            tracing::warn!(%error, "a journal file that is not needed any more cannot be removed");
-        }
-        Ok(())
+        // Between it and the next is the one that is written to now.
+        let next = file.number() + 2;
+        self.folder.reuse(file, next).map_err(|error| io_error(&error))
     }
 }
 
