@@ -1,7 +1,9 @@
 //! What every store promises, tried on each engine.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use runhold::domain::document::{Key, Page, Place, Query, Record, RecordKind, Tag, Tags};
@@ -33,16 +35,37 @@ impl Folder {
 
     /// What `kill -9` would leave of a store that is open now.
     fn as_if_killed(&self) -> Self {
-        let copy = Self::new(self.config);
-        copy_files(self.dir.path(), copy.dir.path());
-        copy
+        loop {
+            let copy = Self::new(self.config);
+            let before = written(self.dir.path());
+            copy_files(self.dir.path(), copy.dir.path());
+            // The engine writes in the background too, and half of each is what no death would leave.
+            if written(self.dir.path()) == before {
+                return copy;
+            }
+        }
     }
 
     /// The last file of pieces, if there is one.
-    fn tail_file(&self) -> Option<std::path::PathBuf> {
+    fn tail_file(&self) -> Option<PathBuf> {
         let files = std::fs::read_dir(self.dir.path().join("tail")).unwrap();
         files.map(|file| file.unwrap().path()).max()
     }
+}
+
+/// Each file, and when it was written.
+fn written(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // What was listed may be gone by now.
+        match std::fs::metadata(&path) {
+            Ok(data) if data.is_dir() => found.extend(written(&path)),
+            Ok(data) => drop(found.insert(path, (data.len(), data.modified().unwrap()))),
+            Err(_) => {}
+        }
+    }
+    found
 }
 
 fn copy_files(from: &Path, to: &Path) {
@@ -53,7 +76,10 @@ fn copy_files(from: &Path, to: &Path) {
             std::fs::create_dir(&target).unwrap();
             copy_files(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), &target).unwrap();
+            match std::fs::copy(entry.path(), &target) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => drop(other.unwrap()),
+            }
         }
     }
 }

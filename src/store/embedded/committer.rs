@@ -86,7 +86,7 @@ impl Committer {
         let mut group = Group { kv: &*kv, logs: &self.logs, changes: Changes::new(), plans: HashMap::new() };
         let answers: Vec<_> = units.into_iter().map(|unit| group.take(unit)).collect();
         let Group { changes, plans, .. } = group;
-        let done = if changes.is_empty() { Ok(()) } else { kv.apply(changes) };
+        let done = if changes.is_empty() { Ok(()) } else { kv.apply(Arc::new(changes)) };
         let settled = done.clone().and_then(|()| {
             let outcomes = plans.iter().filter_map(|(log, plan)| Some((log, plan.outcome?)));
             self.logs.publish(outcomes)
@@ -252,7 +252,7 @@ pub(super) fn finish_forgetting(kv: &dyn Kv, log: &Log) -> Result<(), StoreError
         if last {
             changes.insert(keys::forgotten(log), None);
         }
-        kv.apply(changes)?;
+        kv.apply(Arc::new(changes))?;
         if last {
             return Ok(());
         }

@@ -12,6 +12,8 @@ use crate::store::Log;
 
 /// Says which format the rest has.
 pub(super) const FORMAT: &[u8] = &[0x01];
+/// Which file of the journal the engine has last.
+pub(super) const JOURNAL: &[u8] = &[0x02];
 const RECORD: u8 = 0x10;
 const RECORD_PART: u8 = 0x11;
 const ENTRY: u8 = 0x20;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use crate::store::StoreError;
 
@@ -21,6 +22,16 @@ pub(super) enum Direction {
     Backward,
 }
 
+impl Direction {
+    /// Whether one key is visited before the other.
+    pub(super) fn comes_before(self, one: &[u8], other: &[u8]) -> bool {
+        match self {
+            Self::Forward => one < other,
+            Self::Backward => one > other,
+        }
+    }
+}
+
 /// An ordered map that outlives the process. All of it may block.
 pub(super) trait Kv: Send + Sync + 'static {
     /// The value, if there is one.
@@ -36,7 +47,7 @@ pub(super) trait Kv: Send + Sync + 'static {
 
     /// All or nothing, and durable when it returns. Called by one thread only. After an error it is unknown
     /// what was kept, and nothing more may be applied.
-    fn apply(&self, changes: Changes) -> Result<(), StoreError>;
+    fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError>;
 
     /// Whether a read may wait for a disk, and so must not run on a thread of the executor.
     fn blocks(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::kv::{Changes, Direction, Kv, Visit};
 use crate::store::StoreError;
@@ -41,9 +41,9 @@ impl Kv for Memory {
         Ok(())
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+    fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in changes {
+        for (key, value) in Arc::unwrap_or_clone(changes) {
             match value {
                 Some(value) => map.insert(key, value),
                 None => map.remove(&key),

@@ -1,11 +1,14 @@
 //! One implementation of the store over a tiny key-value seam.
 //!
-//! [`kv`] is what an engine must do; [`sled`], [`redb`] and [`memory`] do it. Above it [`keys`] says how things
+//! [`kv`] is what an engine must do; [`sled`], [`redb`] and [`memory`] do it. [`journaled`] puts
+//! a write-ahead [`journal`] before sled and redb, and [`recent`] shows what is only there. Above it [`keys`] says how things
 //! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
 //! the pieces of answers that are written but not yet synced.
 
 mod committer;
 mod entries;
+mod journal;
+mod journaled;
 mod keys;
 mod kv;
 mod lock;
@@ -13,6 +16,7 @@ mod logs;
 mod memory;
 mod open;
 mod overlay;
+mod recent;
 mod records;
 mod redb;
 mod reopen;

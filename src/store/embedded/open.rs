@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
+use super::journal::JournalFolder;
+use super::journaled::{Journaled, Limits};
 use super::kv::{Changes, Kv};
 use super::lock::FolderLock;
 use super::logs::Logs;
@@ -47,19 +49,20 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, O
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     let lock = FolderLock::take(folder)?;
-    let kv = open_engine(config, folder)?;
-    check_format(&*kv, folder)?;
+    let journal = Arc::new(JournalFolder::new(folder.join("journal")));
+    let kv = open_journaled(config, folder, &journal)?;
     let (tail, frames) = Tail::open(&folder.join("tail")).map_err(io)?;
     let logs = Logs::new(Some(tail));
     recover(&*kv, &logs, frames).map_err(failed)?;
     let engine = Engine::new(kv, Some(lock));
-    Ok(Arc::new(EmbeddedStore::start(engine, logs, reopen(config, folder)).map_err(io)?))
+    Ok(Arc::new(EmbeddedStore::start(engine, logs, reopen(config, folder, journal)).map_err(io)?))
 }
 
-fn reopen(config: StoreConfig, folder: &Path) -> Reopen {
+fn reopen(config: StoreConfig, folder: &Path, journal: Arc<JournalFolder>) -> Reopen {
     let owned = folder.to_path_buf();
     let open = move || {
-        open_engine(config, &owned).map_err(|error| StoreError::Unavailable(error.to_string().into()))
+        open_journaled(config, &owned, &journal)
+            .map_err(|error| StoreError::Unavailable(error.to_string().into()))
     };
     Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None }
 }
@@ -71,6 +74,18 @@ pub(super) fn recover(kv: &dyn Kv, logs: &Logs, mut frames: Vec<Frame>) -> Resul
     frames.retain(|(log, _)| !begun.contains(log));
     logs.recover(frames, |log| stored_head(kv, log))?;
     begun.iter().try_for_each(|log| finish_forgetting(kv, log))
+}
+
+/// The format is known before anything is read from the journal or written to the engine.
+fn open_journaled(
+    config: StoreConfig,
+    folder: &Path,
+    journal: &Arc<JournalFolder>,
+) -> Result<Arc<dyn Kv>, OpenError> {
+    let engine = open_engine(config, folder)?;
+    check_format(&*engine, folder)?;
+    let journaled = Journaled::open(engine, Arc::clone(journal), Limits::default());
+    Ok(Arc::new(journaled.map_err(|error| open_error(folder, error))?))
 }
 
 fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
@@ -107,7 +122,7 @@ pub(super) fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> 
         }
         None => {
             let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
-            kv.apply(changes).map_err(failed)
+            kv.apply(Arc::new(changes)).map_err(failed)
         }
     }
 }

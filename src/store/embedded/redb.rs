@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
@@ -62,11 +63,11 @@ impl Kv for Redb {
         Ok(())
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+    fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
         let write = self.db.begin_write().map_err(store_error)?;
         {
             let mut table = write.open_table(TABLE).map_err(|error: TableError| store_error(error))?;
-            for (key, value) in &changes {
+            for (key, value) in &*changes {
                 match value {
                     Some(value) => table.insert(key.as_slice(), value.as_slice()),
                     None => table.remove(key.as_slice()),

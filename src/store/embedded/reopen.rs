@@ -98,7 +98,7 @@ impl Kv for Closed {
         Self::refuse()
     }
 
-    fn apply(&self, _: Changes) -> Result<(), StoreError> {
+    fn apply(&self, _: Arc<Changes>) -> Result<(), StoreError> {
         Self::refuse()
     }
 

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
@@ -67,12 +68,12 @@ impl Kv for Sled {
         Ok(())
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+    fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        for (key, value) in changes {
+        for (key, value) in &*changes {
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
             }
         }
         self.db.apply_batch(batch).map_err(store_error)?;

@@ -44,7 +44,7 @@ impl Kv for Disk {
         self.memory.scan(range, direction, visit)
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+    fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(StoreError::Full);
         }
@@ -74,7 +74,7 @@ impl Disk {
     fn damage(&self, key: &[u8]) {
         let mut value = self.get(key).unwrap().unwrap();
         *value.last_mut().unwrap() ^= 1;
-        self.apply(Changes::from([(key.to_vec(), Some(value))])).unwrap();
+        self.apply(Changes::from([(key.to_vec(), Some(value))]).into()).unwrap();
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_damaged_or_missing_entry_is_never_passed_over() {
     assert!(is_damaged(&store.read(&log(), 0, 10).await));
     assert_eq!(store.read(&log(), 0, 2).await.unwrap(), vec![fact(1), fact(2)]);
     assert_eq!(store.read(&log(), 3, 10).await.unwrap(), vec![fact(4), fact(5)]);
-    disk.apply(Changes::from([(third, None)])).unwrap();
+    disk.apply(Changes::from([(third, None)]).into()).unwrap();
     assert!(is_damaged(&store.read(&log(), 0, 10).await));
     assert!(is_damaged(&store.read(&log(), 2, 10).await));
 }
@@ -210,7 +210,7 @@ async fn taking_a_log_away_is_finished_at_the_next_opening() {
     let mark = keys::forgotten(&log());
     let names = serde_json::to_vec(&("acme", "s")).unwrap();
     let value = sealed::seal(&mark, &names);
-    disk.apply(Changes::from([(mark, Some(value)), (keys::head(&log()), None)])).unwrap();
+    disk.apply(Changes::from([(mark, Some(value)), (keys::head(&log()), None)]).into()).unwrap();
     let store = disk.open(folder.path());
     assert_eq!(store.head(&log()).await.unwrap(), 0);
     assert_eq!(committer::begun_forgetting(&disk).unwrap(), vec![]);
@@ -244,7 +244,7 @@ fn another_format_is_refused_by_its_name() {
     let disk = Disk::default();
     check_format(&disk, Path::new("data")).unwrap();
     check_format(&disk, Path::new("data")).unwrap();
-    disk.apply(Changes::from([(keys::FORMAT.to_vec(), Some(b"2".to_vec()))])).unwrap();
+    disk.apply(Changes::from([(keys::FORMAT.to_vec(), Some(b"2".to_vec()))]).into()).unwrap();
     let refused = check_format(&disk, Path::new("data"));
     assert!(matches!(refused, Err(OpenError::Format { found, known, .. }) if found == "2" && known == "1"));
 }
