@@ -5,6 +5,7 @@
 //! decides when an answer is one, and `fault` says what went wrong.
 
 mod calls;
+mod clients;
 mod fault;
 mod reading;
 mod request;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use self::calls::Calls;
+use self::clients::Clients;
 use self::fault::{Fault, Wait};
 use self::reading::{Events, Reading, Teller, fault_of};
 use self::transport::{FaultSlot, Transport};
@@ -93,20 +95,17 @@ impl OpenAi {
         let base = base_url(&config.base_url).ok_or(BadProvider::BaseUrl)?;
         let headers = headers(&config)?;
         let patience = config.patience;
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("runhold/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(patience.connect)
-            .build()?;
+        let clients = Clients::new(patience.connect);
+        // The library's own client only builds requests; asking for it here shows early what cannot work.
+        let http = clients.of_this_thread()?;
         // The library takes what is not set from the environment, where it may be meant for somebody else.
         let library =
             OpenAIConfig::new().with_api_base(base).with_api_key("").with_org_id("").with_project_id("");
         let secrets =
             config.api_key.into_iter().chain(config.headers.into_iter().map(|(_, value)| value)).collect();
         Ok(Self {
-            client: Client::build(http.clone(), library),
-            transport: Arc::new(Transport { http, headers, patience }),
+            client: Client::build(http, library),
+            transport: Arc::new(Transport { clients, headers, patience }),
             secrets,
         })
     }

@@ -16,6 +16,7 @@ use reqwest::{Body, Response};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::clients::Clients;
 use super::fault::{Fault, Wait};
 use super::wire::Complaint;
 use crate::llm::Patience;
@@ -29,7 +30,7 @@ const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 /// The HTTP client of one provider.
 #[derive(Debug)]
 pub(super) struct Transport {
-    pub(super) http: reqwest::Client,
+    pub(super) clients: Clients,
     /// Sent with each request; values that are secret are marked so.
     pub(super) headers: HeaderMap,
     pub(super) patience: Patience,
@@ -72,7 +73,8 @@ impl Transport {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Response, Fault> {
-        let response = self.http.execute(request).await.map_err(|error| self.unreachable(error))?;
+        let http = self.clients.of_this_thread().map_err(|error| Fault::Request(root_cause(&error)))?;
+        let response = http.execute(request).await.map_err(|error| self.unreachable(error))?;
         if !response.status().is_success() {
             return Err(complaint(response).await);
         }
