@@ -343,7 +343,7 @@ fn readers_never_miss_what_is_there_all_along_while_generations_come_and_go() {
                 // Even keys stay, and only ever grow; odd ones come and go.
                 for way in [Direction::Forward, Direction::Backward] {
                     let seen = all(&kv, way);
-                    assert_eq!(seen.iter().filter(|(key, _)| key[1] % 2 == 0).count(), 20);
+                    assert_eq!(seen.iter().filter(|(key, _)| key[1].is_multiple_of(2)).count(), 20);
                 }
                 let now = kv.get(&[0x40, 0]).unwrap().unwrap()[0];
                 assert!(now >= last);
@@ -352,7 +352,7 @@ fn readers_never_miss_what_is_there_all_along_while_generations_come_and_go() {
         });
         for round in 0..=255u8 {
             let change = |key: u8| {
-                let value = (key % 2 == 0 || round % 2 == 0).then(|| vec![round]);
+                let value = (key.is_multiple_of(2) || round.is_multiple_of(2)).then(|| vec![round]);
                 (vec![0x40, key], value)
             };
             kv.apply(Arc::new((0..40).map(change).collect())).unwrap();
