@@ -32,7 +32,9 @@ impl fmt::Display for Key {
 pub struct Tags {
     /// Where it stands in every list: numbers sort, equal ones by id.
     pub sort: u64,
-    /// Listed under each of these, and always under its kind.
+    /// Listed under its kind, whatever its tags. What nobody lists costs nothing to keep out.
+    pub listed: bool,
+    /// Listed under each of these.
     pub names: Vec<Tag>,
 }
 

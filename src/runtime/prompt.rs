@@ -30,7 +30,7 @@ pub(super) fn system(
     if view.options.show_state {
         parts.push(format!("<session_state>\n{}\n</session_state>", json!(state)));
     }
-    parts.retain(|part| !part.trim().is_empty());
+    let parts: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
     Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
 }
 

@@ -54,7 +54,7 @@ pub(super) fn session_tags(session: &Session) -> Tags {
         names.push(user_tag(user));
         names.push(user_kind_tag(user, session.kind));
     }
-    Tags { sort: session.created.0, names }
+    Tags { sort: session.created.0, listed: true, names }
 }
 
 /// Sessions of a kind.
@@ -84,7 +84,7 @@ pub(super) fn session_tag(session: &SessionId) -> Tag {
 
 /// A run's record, as it is written.
 pub(super) fn put_run(owner: &Owner, run: &Run, expect: Expect) -> Result<Put, Error> {
-    let tags = Tags { sort: run.first, names: vec![session_tag(&run.session)] };
+    let tags = Tags { sort: run.first, listed: false, names: vec![session_tag(&run.session)] };
     put(run_key(owner, run.id), expect, tags, run)
 }
 

@@ -179,7 +179,7 @@ pub(super) fn beside(
     let open = records::open_run_key(view.run);
     if matches!(view.status, Status::Pending | Status::Running) {
         let mark = OpenRun { owner: owner.clone(), session: view.session.clone() };
-        desk.put(records::put(open, Expect::Any, Tags::default(), &mark)?);
+        desk.put(records::put(open, Expect::Any, Tags { listed: true, ..Tags::default() }, &mark)?);
     } else if started.is_none() {
         desk.delete(open);
     }

@@ -128,7 +128,7 @@ fn key(id: &str) -> Key {
 
 fn put(id: &str, expect: Expect, sort: u64, tags: &[(&'static str, &str)], body: &str) -> Put {
     let names = tags.iter().map(|(name, value)| Tag::new(name, *value)).collect();
-    Put { key: key(id), expect, tags: Tags { sort, names }, body: Bytes::from(body.to_owned()) }
+    Put { key: key(id), expect, tags: Tags { sort, listed: true, names }, body: Bytes::from(body.to_owned()) }
 }
 
 fn puts(puts: impl Into<Vec<Put>>) -> Batch {

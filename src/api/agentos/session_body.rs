@@ -176,7 +176,7 @@ fn agent_session(detail: SessionDetail, catalog: &Catalog, chat_history: Vec<Val
         session_id: session.id.to_string(),
         session_name: title(&session),
         session_summary: data.summary,
-        session_state: data.state,
+        session_state: state(&session, data.state),
         agent_id: session.component.as_ref().map(ToString::to_string),
         total_tokens: total(&session),
         agent_data: component_data(&session, catalog),
@@ -195,7 +195,7 @@ fn team_session(detail: SessionDetail, catalog: &Catalog, chat_history: Vec<Valu
         session_id: session.id.to_string(),
         session_name: title(&session),
         session_summary: data.summary,
-        session_state: data.state,
+        session_state: state(&session, data.state),
         team_id: session.component.as_ref().map(ToString::to_string),
         total_tokens: total(&session),
         team_data: component_data(&session, catalog),
@@ -218,12 +218,17 @@ fn workflow_session(detail: SessionDetail, catalog: &Catalog) -> WorkflowSession
         session_id: session.id.to_string(),
         session_name: title(&session),
         session_data: None,
-        session_state: data.state,
+        session_state: state(&session, data.state),
         workflow_data: component_data(&session, catalog),
         metadata: data.metadata,
         created_at: session.created.to_string(),
         updated_at: session.updated.to_string(),
     }
+}
+
+/// The state; a session that has run has one, be it empty.
+fn state(session: &Session, stored: Option<Object>) -> Option<Object> {
+    stored.or_else(|| (session.runs > 0).then(Object::new))
 }
 
 impl From<SessionDetail> for SessionRow {
@@ -233,7 +238,7 @@ impl From<SessionDetail> for SessionRow {
         Self {
             session_id: session.id.to_string(),
             session_name: title(&session),
-            session_state: data.state,
+            session_state: state(&session, data.state),
             created_at: session.created.to_string(),
             updated_at: session.updated.to_string(),
             session_type: session.kind.as_str(),

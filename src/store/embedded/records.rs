@@ -71,8 +71,7 @@ impl Header {
 
     /// Every list the record stands in, and where.
     fn places(&self) -> BTreeSet<(List, u64)> {
-        let lists = self.lists.iter().cloned().chain([List::every()]);
-        lists.map(|list| (list, self.sort)).collect()
+        self.lists.iter().map(|list| (list.clone(), self.sort)).collect()
     }
 }
 
@@ -207,7 +206,8 @@ pub(super) fn put(overlay: &mut Overlay<'_>, put: &Put) -> Result<(), StoreError
     if !expected {
         return Err(StoreError::Conflict(put.key.to_string()));
     }
-    let lists: Vec<_> = put.tags.names.iter().map(List::tagged).collect();
+    let every = put.tags.listed.then(List::every);
+    let lists: Vec<_> = put.tags.names.iter().map(List::tagged).chain(every).collect();
     let names: usize = lists.iter().map(|list| list.0.len() + 2).sum();
     let small = HEADER_BYTES + names + put.body.len() <= PART_BYTES;
     let new = Header {

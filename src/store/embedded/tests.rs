@@ -107,7 +107,7 @@ fn key(id: &str) -> Key {
 }
 
 fn put(id: &str, body: &str) -> Put {
-    let tags = Tags { sort: 1, names: vec![Tag::new("user", "u")] };
+    let tags = Tags { sort: 1, listed: true, names: vec![Tag::new("user", "u")] };
     Put { key: key(id), expect: Expect::Any, tags, body: Bytes::from(body.to_owned()) }
 }
 
