@@ -98,8 +98,8 @@ impl JournalFolder {
     /// Removes the files up to this one. If one comes back after a power cut, the number of the last applied
     /// file, which the engine keeps, says that it is void.
     pub(super) fn remove_up_to(&self, last: Number) -> io::Result<()> {
-        let done = self.numbers()?.into_iter().filter(|number| *number <= last);
-        done.map(|number| fs::remove_file(self.file(number))).collect()
+        let mut done = self.numbers()?.into_iter().filter(|number| *number <= last);
+        done.try_for_each(|number| fs::remove_file(self.file(number)))
     }
 
     /// What is behind this length was answered as failed and must never be read again.

@@ -8,6 +8,8 @@
 mod committer;
 mod entries;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod journaled;
 mod keys;
 mod kv;

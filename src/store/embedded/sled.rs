@@ -5,7 +5,7 @@
 //! remove such snapshots, sync by ourselves what sled creates, and follow each flush with an `fdatasync`. Never
 //! used are transactions, `watch_prefix`, `generate_id`, `merge` and `drop_tree`; each has a trap.
 //!
-//! A read may see a write an instant before it is durable.
+//! A read may see a write an instant before it is durable; the journal before it shows the same values already.
 
 use std::fs::File;
 use std::io;

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -25,9 +25,10 @@ use crate::store::{Append, Batch, Expect, Log, OpenError, Put, Store, StoreError
 
 /// An engine that outlives its store and fails when told to.
 #[derive(Clone, Default)]
-struct Disk {
-    memory: Arc<Memory>,
-    full: Arc<AtomicBool>,
+pub(super) struct Disk {
+    pub(super) memory: Arc<Memory>,
+    pub(super) full: Arc<AtomicBool>,
+    writing: Arc<Mutex<()>>,
 }
 
 impl Kv for Disk {
@@ -48,6 +49,7 @@ impl Kv for Disk {
         if self.full.load(Ordering::SeqCst) {
             return Err(StoreError::Full);
         }
+        let _writing = self.writing.lock().unwrap();
         self.memory.apply(changes)
     }
 
@@ -57,6 +59,24 @@ impl Kv for Disk {
 }
 
 impl Disk {
+    /// Holds writes up until the guard goes.
+    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap()
+    }
+
+    /// Another disk that holds the same.
+    pub(super) fn copy(&self) -> Self {
+        let mut found = Changes::new();
+        self.scan(&[]..&[0xFF], Direction::Forward, &mut |key, value| {
+            found.insert(key.to_vec(), Some(value.to_vec()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let copy = Self::default();
+        copy.apply(found.into()).unwrap();
+        copy
+    }
+
     fn open(&self, folder: &Path) -> EmbeddedStore {
         let (tail, frames) = Tail::open(&folder.join("tail")).unwrap();
         let logs = Logs::new(Some(tail));
