@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, future};
 use tokio::time::Instant;
 
 use super::Inner;
@@ -31,6 +31,9 @@ use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
 
 /// Pieces that are ready together are written together, so many at most.
 const PIECES_AT_ONCE: usize = 64;
+
+/// How often others have their turn before pieces are written; it ends as soon as a turn brings nothing.
+const TURNS_FOR_OTHERS: usize = 8;
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -261,13 +264,14 @@ impl Driver {
         let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
         let live = self.live.clone();
         let stopped = live.stopped();
-        tokio::pin!(stopped);
+        let late = tokio::time::sleep_until(deadline);
+        tokio::pin!(stopped, late);
         loop {
             let heard = tokio::select! {
                 biased;
                 reason = &mut stopped => Heard::News(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Heard::News(out_of_time()),
-                chunk = chunks.next() => match chunk {
+                () = &mut late => Heard::News(out_of_time()),
+                chunk = together(&mut chunks) => match chunk {
                     Some(chunk) => Heard::Chunk(chunk),
                     None => Heard::News(News::ModelFailed(
                         Failure::new("truncated", "the model's answer has no end").retryable(),
@@ -424,6 +428,23 @@ impl Driver {
             }
         }
     }
+}
+
+/// What is ready, and what gets ready while others have their turn: pieces that come together are written and
+/// shown together.
+async fn together<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin)) -> Option<Vec<T>> {
+    let mut ready = chunks.next().await?;
+    for _ in 0..TURNS_FOR_OTHERS {
+        if ready.len() >= PIECES_AT_ONCE {
+            break;
+        }
+        tokio::task::yield_now().await;
+        match chunks.next().now_or_never() {
+            Some(Some(more)) => ready.extend(more),
+            Some(None) | None => break,
+        }
+    }
+    Some(ready)
 }
 
 fn out_of_time() -> News {
