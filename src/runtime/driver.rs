@@ -129,9 +129,18 @@ impl Driver {
                 return self.live.reach(Stage::Lost(error));
             }
             if self.live.rest(self.machine.view()) {
-                return;
+                return self.remember();
             }
         }
+    }
+
+    /// Leaves to the session's next run what this one knows.
+    fn remember(&self) {
+        let view = self.machine.view();
+        if view.status == Status::Completed && view.parent.is_none() {
+            self.room.past().add(view);
+        }
+        self.inner.journal.keep(&self.room);
     }
 
     /// Ends a run that cannot go on, as its log knows it; one that only cannot be written now is left alone.

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, watch};
 
 use super::desk::{Desk, Memory};
 use super::error::Error;
+use super::past::Past;
 use crate::domain::fact::{Entry, Fact, Piece, Seq};
 use crate::domain::id::RunId;
 use crate::domain::time::Timestamp;
@@ -20,6 +21,12 @@ use crate::store::{Append, Batch, Log, Store};
 
 /// Entries a room keeps for watchers that are up to date; others read from the store.
 const KEPT_ENTRIES: usize = 256;
+
+/// Rooms kept for sessions that may go on soon.
+const KEPT_ROOMS: usize = 128;
+
+/// How many of them, the latest, keep their entries.
+const WATCHED_ROOMS: usize = 16;
 
 /// Entries read from the store at a time.
 const READ_AHEAD: usize = 64;
@@ -34,6 +41,7 @@ pub(super) type Dated = (Timestamp, Fact);
 pub(super) struct Journal {
     store: Arc<dyn Store>,
     rooms: Mutex<HashMap<Log, Weak<Room>>>,
+    kept: Mutex<VecDeque<Arc<Room>>>,
 }
 
 /// A session's place in memory.
@@ -41,6 +49,7 @@ pub(super) struct Room {
     pub(super) log: Log,
     pen: AsyncMutex<Memory>,
     recent: Mutex<VecDeque<Arc<Entry>>>,
+    past: Mutex<Past>,
     head: watch::Sender<Mark>,
 }
 
@@ -61,6 +70,7 @@ impl Room {
             log,
             pen: AsyncMutex::default(),
             recent: Mutex::default(),
+            past: Mutex::default(),
             head: watch::Sender::new(Mark::Unknown),
         }
     }
@@ -68,6 +78,11 @@ impl Room {
     /// The right to write, and what the writer before remembered.
     pub(super) async fn pen(&self) -> AsyncGuard<'_, Memory> {
         self.pen.lock().await
+    }
+
+    /// What was said before.
+    pub(super) fn past(&self) -> MutexGuard<'_, Past> {
+        unpoisoned(&self.past)
     }
 
     /// Says that the log was taken away: watchers end, writers fail.
@@ -104,7 +119,7 @@ impl Room {
 
 impl Journal {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, rooms: Mutex::default() }
+        Self { store, rooms: Mutex::default(), kept: Mutex::default() }
     }
 
     /// The room of a session; it stays as long as somebody holds it.
@@ -119,6 +134,20 @@ impl Journal {
         let room = Arc::new(Room::new(log.clone()));
         rooms.insert(log.clone(), Arc::downgrade(&room));
         room
+    }
+
+    /// Keeps a room for the next run of its session, in place of the one that was longest without any.
+    pub(super) fn keep(&self, room: &Arc<Room>) {
+        let mut kept = unpoisoned(&self.kept);
+        kept.retain(|other| !Arc::ptr_eq(other, room) && !other.is_closed());
+        kept.push_back(room.clone());
+        // Whoever watches one of the latest is about to read its last entries; the others keep none.
+        if let Some(older) = kept.iter().rev().nth(WATCHED_ROOMS) {
+            unpoisoned(&older.recent).clear();
+        }
+        let longest = if kept.len() > KEPT_ROOMS { kept.pop_front() } else { None };
+        drop(kept);
+        drop(longest);
     }
 
     /// Writes facts of a run, and whatever `fill` puts on the desk beside them, in one batch.

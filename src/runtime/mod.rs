@@ -12,6 +12,7 @@ mod error;
 mod host;
 mod journal;
 mod lanes;
+mod past;
 mod prompt;
 mod records;
 mod recovery;

@@ -321,7 +321,10 @@ impl Inner {
         let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
         loop {
-            let page = self.store.read(&log, at, READ_STEP).await?;
+            // A run that is over is read to its last entry and no further.
+            let left = run.last.map_or(READ_STEP as u64, |last| last.saturating_sub(at));
+            let limit = usize::try_from(left).unwrap_or(READ_STEP).clamp(1, READ_STEP);
+            let page = self.store.read(&log, at, limit).await?;
             let Some(last) = page.last() else { return Ok(entries) };
             at = last.last_seq();
             for entry in page {

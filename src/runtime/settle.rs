@@ -1,11 +1,14 @@
 //! What a run starts from, and what is written beside its facts.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Inner;
 use super::desk::Desk;
 use super::error::Error;
 use super::journal::{Dated, Room};
+use super::past::PastRun;
 use super::prompt;
 use super::records;
 use super::sessions::first_input;
@@ -46,13 +49,16 @@ pub(super) async fn prepare(
         state::merge(&mut state, own);
     }
     let wanted = match view.options.history {
-        _ if !has_past => 0,
         Some(false) => 0,
         Some(true) => agent.history_runs.max(1),
         None => agent.history_runs,
     };
-    let runs = earlier_runs(inner, &room.log, view, wanted as usize).await.map_err(Unprepared::Store)?;
-    let history = history(inner, &room.log, &runs).await.map_err(Unprepared::Store)?;
+    if !has_past {
+        room.past().learn(&[], true);
+    }
+    let past = past(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
+    let history = past.iter().flat_map(|run| run.messages.iter().cloned()).collect();
+    let runs = past.iter().map(|run| run.id).collect();
     let toolbox =
         inner.toolbox(&view.spec).map_err(|why| Unprepared::Broken(Failure::new("invalid_agent", why)))?;
     let system = prompt::system(agent, &toolbox, view, &state, inner.clock.now())
@@ -77,9 +83,24 @@ async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Erro
     Ok((desk.data.state.unwrap_or_default(), has_past))
 }
 
+/// What the latest completed runs before this one said, oldest first.
+async fn past(inner: &Inner, room: &Room, view: &RunView, wanted: usize) -> Result<Vec<Arc<PastRun>>, Error> {
+    if let Some(past) = room.past().latest(wanted) {
+        return Ok(past);
+    }
+    let runs = earlier_runs(inner, &room.log, view, wanted).await?;
+    let mut past = Vec::with_capacity(runs.len());
+    for run in &runs {
+        let entries = inner.entries(&room.log.owner, run).await?;
+        past.extend(RunView::of(run.id, &entries).map(|view| Arc::new(PastRun::of(&view))));
+    }
+    room.past().learn(&past, past.len() < wanted);
+    Ok(past)
+}
+
 /// The latest completed runs before this one, oldest first.
-async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -> Result<Vec<RunId>, Error> {
-    let mut found: Vec<RunId> = Vec::with_capacity(wanted);
+async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -> Result<Vec<Run>, Error> {
+    let mut found: Vec<Run> = Vec::with_capacity(wanted);
     let mut before = None;
     let step = wanted.saturating_add(4);
     // A session whose latest runs all failed is not searched to its beginning.
@@ -91,7 +112,7 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
         let last = page.len() < step;
         before = page.last().map(|run| (run.first, run.id));
         let fit = |run: &&Run| run.status == Status::Completed && run.parent.is_none() && run.id != view.run;
-        found.extend(page.iter().filter(fit).map(|run| run.id));
+        found.extend(page.iter().filter(fit).cloned());
         if last {
             break;
         }

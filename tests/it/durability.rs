@@ -215,3 +215,31 @@ async fn a_stream_without_a_crash_has_the_events_of_the_contract_in_order() {
     assert_eq!(text(&all), "5 and 9.");
     model.assert_clean();
 }
+
+#[tokio::test]
+async fn what_was_said_before_is_shown_to_the_model_alike_whether_kept_in_memory_or_read_after_a_kill() {
+    let model = ModelServer::start((1..=8).map(|number| says(&format!("Answer {number}.")))).await;
+    let mut server = Setup::default().model(&model.url()).start().await;
+    for number in 1..=8 {
+        if number == 7 {
+            server.kill();
+            server.restart().await;
+        }
+        let message = number.to_string();
+        let fields = [("message", message.as_str()), ("session_id", "s1"), ("stream", "false")];
+        let (status, _) = server.form("/agents/plain/runs", &fields).await;
+        assert_eq!(status, 200);
+    }
+    let shown: Vec<Vec<String>> = model.requests().iter().map(said).collect();
+    assert_eq!(shown[3], ["1", "Answer 1.", "2", "Answer 2.", "3", "Answer 3.", "4"]);
+    assert_eq!(shown[5], ["3", "Answer 3.", "4", "Answer 4.", "5", "Answer 5.", "6"]);
+    assert_eq!(shown[6], ["4", "Answer 4.", "5", "Answer 5.", "6", "Answer 6.", "7"]);
+    assert_eq!(shown[7], ["5", "Answer 5.", "6", "Answer 6.", "7", "Answer 7.", "8"]);
+    model.assert_clean();
+}
+
+/// The texts of a question, without the instructions.
+fn said(request: &Value) -> Vec<String> {
+    let messages = request["messages"].as_array().unwrap().iter().skip(1);
+    messages.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
