@@ -39,7 +39,7 @@ async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Err
     let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
     let driver = inner.driver_of(run, live).await?;
     tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
-    inner.clone().enter(driver).await.map(drop)
+    inner.clone().enter(driver, None).await.map(drop)
 }
 
 async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {

@@ -17,7 +17,7 @@ use crate::domain::document::{self, Query};
 use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
-use crate::domain::spec::{OnSecondMessage, Spec};
+use crate::domain::spec::OnSecondMessage;
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News};
 use crate::store::Log;
@@ -183,9 +183,9 @@ impl Inner {
             room.pen().await.begin_empty();
         } else {
             self.check_session(&room, &start).await?;
-            self.make_way(&log, &spec, order.on_second_message)?;
         }
-        self.begin(room, start).await
+        let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
+        self.begin(room, start, rule.unwrap_or_default()).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -201,17 +201,14 @@ impl Inner {
         }
     }
 
-    /// What a message does while the session has runs to drive.
-    fn make_way(&self, log: &Log, spec: &Spec, wish: Option<OnSecondMessage>) -> Result<(), Error> {
-        let length = self.lanes.length(log);
-        if length == 0 {
-            return Ok(());
-        }
-        let rule = wish.or(agent_of(spec).map(|agent| agent.on_second_message)).unwrap_or_default();
+    /// What a message does that finds the session with runs to drive.
+    fn make_way(&self, log: &Log, rule: OnSecondMessage) -> Result<(), Error> {
         let busy = |reason: &str| Err(Error::Busy { reason: reason.into(), retry_after: RETRY_AFTER });
         match rule {
             OnSecondMessage::Reject => busy("a run of this session is going"),
-            _ if length > self.queue_depth => busy("too many runs of this session are waiting"),
+            _ if self.lanes.length(log) > self.queue_depth => {
+                busy("too many runs of this session are waiting")
+            }
             OnSecondMessage::Enqueue | OnSecondMessage::Steer => Ok(()),
             OnSecondMessage::Interrupt => {
                 if let Some(current) = self.lanes.current(log) {
@@ -222,7 +219,12 @@ impl Inner {
         }
     }
 
-    async fn begin(self: Arc<Self>, room: Arc<Room>, start: RunStart) -> Result<Started, Error> {
+    async fn begin(
+        self: Arc<Self>,
+        room: Arc<Room>,
+        start: RunStart,
+        rule: OnSecondMessage,
+    ) -> Result<Started, Error> {
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
@@ -237,7 +239,7 @@ impl Inner {
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
             .opening((at, Fact::RunStarted(Box::new(start))));
-        let queued = self.clone().enter(driver).await?;
+        let queued = self.clone().enter(driver, Some(rule)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
         match reached {
@@ -250,8 +252,13 @@ impl Inner {
         }
     }
 
-    /// Lets a run into its lane, writing it down first if it must wait; whether it must.
-    pub(super) async fn enter(self: Arc<Self>, mut driver: Driver) -> Result<bool, Error> {
+    /// Lets a run into its lane, writing it down first if it must wait; whether it must. A new run has a rule for
+    /// what it does when it is not alone; one that was accepted before has its place.
+    pub(super) async fn enter(
+        self: Arc<Self>,
+        mut driver: Driver,
+        rule: Option<OnSecondMessage>,
+    ) -> Result<bool, Error> {
         loop {
             match self.lanes.enter(driver)? {
                 Entered::Drive(driver) => {
@@ -260,6 +267,9 @@ impl Inner {
                 }
                 Entered::Queued => return Ok(true),
                 Entered::WriteFirst(waiting) => {
+                    if let Some(rule) = rule {
+                        self.make_way(&waiting.live.log, rule)?;
+                    }
                     driver = waiting;
                     driver.write_opening().await?;
                 }

@@ -78,7 +78,7 @@ impl Inner {
             self.lanes.release(&live);
             return Ok(());
         }
-        self.enter(driver).await.map(drop)
+        self.enter(driver, None).await.map(drop)
     }
 
     async fn waiting_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {

@@ -386,3 +386,20 @@ async fn an_agent_may_refuse_a_second_message() {
     assert_eq!(refused.headers()["retry-after"], "2");
     assert_eq!(answer(refused).await, (429, detail("a run of this session is going")));
 }
+
+#[tokio::test]
+async fn of_twenty_messages_at_once_an_agent_that_refuses_a_second_takes_exactly_one() {
+    let gate = Gate::closed();
+    let model = ModelServer::start([Reply::Gated(words("One "), gate.clone(), words("answer."))]).await;
+    let refusing = "---\nmodel: test/model\non_second_message: reject\n---\nYou answer.\n";
+    let server = Setup::default().model(&model.url()).agent("refusing", refusing).start().await;
+    let fields = [("message", "Go"), ("session_id", "s"), ("background", "true"), ("stream", "false")];
+    let starts = (0..20).map(|_| server.form("/agents/refusing/runs", &fields));
+    let mut statuses: Vec<u16> =
+        futures::future::join_all(starts).await.into_iter().map(|(status, _)| status).collect();
+    statuses.sort_unstable();
+    gate.open();
+    assert_eq!(statuses, [[202].as_slice(), &[429; 19]].concat());
+    let (_, runs) = server.get("/sessions/s/runs").await;
+    assert_eq!(runs.as_array().unwrap().len(), 1);
+}
