@@ -243,3 +243,35 @@ fn said(request: &Value) -> Vec<String> {
     let messages = request["messages"].as_array().unwrap().iter().skip(1);
     messages.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
 }
+
+#[tokio::test]
+async fn a_confirmation_given_twice_after_a_kill_runs_the_tool_once() {
+    let model = ModelServer::start([calls([("write_line", json!({}))]), says("Written.")]).await;
+    let agent = writer("once").replace("effect: once", "effect: once\n    requires_confirmation: true");
+    let mut server = Setup::default().model(&model.url()).agent("writer", &agent).start().await;
+    std::fs::write(server.path("go"), "").unwrap();
+    let seen = to_end(server.stream("writer", &[("message", "Write"), ("session_id", "s1")]).await).await;
+    let paused = seen.last().unwrap();
+    assert_eq!(paused["event"], "RunPaused");
+    assert!(!server.path("written").exists(), "nothing is written before somebody agreed");
+
+    server.kill();
+    server.restart().await;
+
+    let mut tools = paused["tools"].clone();
+    tools[0]["confirmed"] = json!(true);
+    // What comes back with a decision is not what runs.
+    tools[0]["tool_args"] = json!({"other": "arguments"});
+    let tools = tools.to_string();
+    let path = format!("/agents/writer/runs/{}/continue", id_of(paused, "run_id"));
+    let fields = [("session_id", "s1"), ("stream", "false"), ("tools", &tools)];
+    let (first, second) = tokio::join!(server.form(&path, &fields), server.form(&path, &fields));
+    let (done, refused) = if first.0 == 200 { (first, second) } else { (second, first) };
+    assert_eq!(
+        (done.0, &done.1["status"], &done.1["content"]),
+        (200, &json!("COMPLETED"), &json!("Written."))
+    );
+    assert_eq!(refused.0, 409, "{refused:?}");
+    assert_eq!(times_written(&server), 1);
+    model.assert_clean();
+}
