@@ -4,12 +4,13 @@
 //! before a piece is shown. Only one thing goes on beside a write: the question to the model, whose answer
 //! nobody sees until the write is done.
 
-use std::panic::AssertUnwindSafe;
+mod asking;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, Stream, StreamExt, future};
 use tokio::time::Instant;
 
 use super::Inner;
@@ -20,29 +21,19 @@ use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Stage};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Fact, Failure, Piece, Seq};
-use crate::domain::id::{ModelName, RunId};
-use crate::domain::message::{Message, ModelCall};
+use crate::domain::fact::{Failure, Seq};
+use crate::domain::id::RunId;
+use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
 use crate::domain::view::RunView;
-use crate::llm::{Answer, Chunk};
 use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
-
-/// Pieces that are ready together are written together, so many at most.
-const PIECES_AT_ONCE: usize = 64;
-
-/// How often others have their turn before pieces are written; it ends as soon as a turn brings nothing.
-const TURNS_FOR_OTHERS: usize = 8;
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
 
 /// Seconds that still can be added to the present; more in an agent's file is as good as none.
 const LONGEST_RUN: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-
-/// Bytes of pieces that are written together; far below what a store takes.
-const PIECE_BYTES_AT_ONCE: usize = 512 * 1024;
 
 /// Drives one run.
 pub(super) struct Driver {
@@ -86,12 +77,6 @@ impl Halt {
             }
         }
     }
-}
-
-/// What a model's turn came to.
-enum Heard {
-    News(News),
-    Chunk(Vec<Result<Chunk, Failure>>),
 }
 
 impl Driver {
@@ -239,121 +224,6 @@ impl Driver {
         self.record(news)
     }
 
-    async fn call_model(&mut self, turn: u32, model: ModelName, deadline: Instant) -> Result<(), Halt> {
-        let call = self.question(&model).await?;
-        self.record(News::ModelCalled { turn, model: model.clone() })?;
-        let Some(provider) = self.inner.models.get(&model.provider).cloned() else {
-            let message = format!("there is no provider `{}`", model.provider);
-            return self.record(News::ModelFailed(Failure::new("unknown_provider", message)));
-        };
-        let live = self.live.clone();
-        let asked = async move {
-            tokio::select! {
-                answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
-                    Ok(Ok(answer)) => Ok(answer),
-                    Ok(Err(failure)) => Err(News::ModelFailed(failure)),
-                    Err(_) => Err(News::ModelFailed(adapter_failed())),
-                },
-                reason = live.stopped() => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
-            }
-        };
-        // A write that fails ends the question too: nobody will hear the answer.
-        let asked = async { Ok::<_, Halt>(asked.await) };
-        let (_, answer) = future::try_join(self.write(), asked).await?;
-        match answer {
-            Ok(answer) => self.listen(answer, deadline).await,
-            Err(news) => self.record(news),
-        }
-    }
-
-    async fn listen(&mut self, answer: Answer, deadline: Instant) -> Result<(), Halt> {
-        let answer = AssertUnwindSafe(answer).catch_unwind();
-        let answer = answer.map(|chunk| chunk.unwrap_or_else(|_| Err(adapter_failed())));
-        let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
-        let live = self.live.clone();
-        let stopped = live.stopped();
-        let late = tokio::time::sleep_until(deadline);
-        tokio::pin!(stopped, late);
-        loop {
-            let heard = tokio::select! {
-                biased;
-                reason = &mut stopped => Heard::News(News::Cancelled { reason }),
-                () = &mut late => Heard::News(out_of_time()),
-                chunk = together(&mut chunks) => match chunk {
-                    Some(chunk) => Heard::Chunk(chunk),
-                    None => Heard::News(News::ModelFailed(
-                        Failure::new("truncated", "the model's answer has no end").retryable(),
-                    )),
-                },
-            };
-            match heard {
-                Heard::News(news) => return self.record(news),
-                Heard::Chunk(chunk) => {
-                    if let Some(news) = self.hear(chunk).await? {
-                        return self.record(news);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Shows the pieces; the news, if the answer is over.
-    async fn hear(&mut self, chunks: Vec<Result<Chunk, Failure>>) -> Result<Option<News>, Halt> {
-        let mut pieces = Vec::with_capacity(chunks.len());
-        let mut news = None;
-        let mut bytes = 0_usize;
-        for chunk in chunks {
-            match chunk {
-                Ok(Chunk::Piece(piece)) => {
-                    bytes = bytes.saturating_add(length(&piece));
-                    if bytes > PIECE_BYTES_AT_ONCE && !pieces.is_empty() {
-                        self.say(std::mem::take(&mut pieces)).await?;
-                        bytes = length(&piece);
-                    }
-                    pieces.push(piece);
-                }
-                Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
-                    let waits =
-                        |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
-                    let gated =
-                        tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
-                    let gated = gated.collect();
-                    news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
-                    break;
-                }
-                Err(failure) => {
-                    news = Some(News::ModelFailed(failure));
-                    break;
-                }
-            }
-        }
-        if !pieces.is_empty() {
-            self.say(pieces).await?;
-        }
-        Ok(news)
-    }
-
-    async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {
-        let at = self.inner.clock.now();
-        while let Err(error) = self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await {
-            self.await_store(error).await?;
-        }
-        self.machine.apply(at, &Fact::Said { pieces }).map_err(Halt::Violation)
-    }
-
-    async fn question(&mut self, model: &ModelName) -> Result<ModelCall, Halt> {
-        if self.history.is_empty() && !self.machine.view().history.is_empty() {
-            self.history = loop {
-                match settle::history(&self.inner, &self.room.log, &self.machine.view().history).await {
-                    Ok(history) => break history,
-                    Err(error) => self.await_store(error).await?,
-                }
-            };
-        }
-        Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
-    }
-
     async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
         self.write().await?;
         let host = RunHost::new(self.machine.view(), &self.inner.clock);
@@ -439,33 +309,6 @@ impl Driver {
     }
 }
 
-/// What is ready, and what gets ready while others have their turn: pieces that come together are written and
-/// shown together.
-async fn together<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin)) -> Option<Vec<T>> {
-    let mut ready = chunks.next().await?;
-    for _ in 0..TURNS_FOR_OTHERS {
-        if ready.len() >= PIECES_AT_ONCE {
-            break;
-        }
-        tokio::task::yield_now().await;
-        match chunks.next().now_or_never() {
-            Some(Some(more)) => ready.extend(more),
-            Some(None) | None => break,
-        }
-    }
-    Some(ready)
-}
-
 fn out_of_time() -> News {
     News::Broken(Failure::new("limit", "the run reached the limit of its time"))
-}
-
-fn adapter_failed() -> Failure {
-    Failure::new("internal", "the model's adapter failed")
-}
-
-fn length(piece: &Piece) -> usize {
-    match piece {
-        Piece::Text(text) | Piece::Reasoning(text) => text.len(),
-    }
 }

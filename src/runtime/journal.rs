@@ -25,8 +25,8 @@ const KEPT_ENTRIES: usize = 256;
 /// Rooms kept for sessions that may go on soon.
 const KEPT_ROOMS: usize = 128;
 
-/// How many of them, the latest, keep their entries.
-const WATCHED_ROOMS: usize = 16;
+/// Entries they keep.
+const LAST_ENTRIES: usize = 8;
 
 /// Entries read from the store at a time.
 const READ_AHEAD: usize = 64;
@@ -136,15 +136,19 @@ impl Journal {
         room
     }
 
-    /// Keeps a room for the next run of its session, in place of the one that was longest without any.
+    /// Keeps a room for the next run of its session, in place of the one that was longest without any. Whoever
+    /// watches the run that has just ended is about to read its last entries; the others go.
     pub(super) fn keep(&self, room: &Arc<Room>) {
+        let mut recent = unpoisoned(&room.recent);
+        let over = recent.len().saturating_sub(LAST_ENTRIES);
+        recent.drain(..over);
+        recent.shrink_to_fit();
+        drop(recent);
         let mut kept = unpoisoned(&self.kept);
-        kept.retain(|other| !Arc::ptr_eq(other, room) && !other.is_closed());
-        kept.push_back(room.clone());
-        // Whoever watches one of the latest is about to read its last entries; the others keep none.
-        if let Some(older) = kept.iter().rev().nth(WATCHED_ROOMS) {
-            unpoisoned(&older.recent).clear();
+        if let Some(at) = kept.iter().position(|other| Arc::ptr_eq(other, room)) {
+            kept.remove(at);
         }
+        kept.push_back(room.clone());
         let longest = if kept.len() > KEPT_ROOMS { kept.pop_front() } else { None };
         drop(kept);
         drop(longest);

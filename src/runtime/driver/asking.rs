@@ -1,0 +1,178 @@
+//! A question to a model: asked beside the write that says so, heard piece by piece.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt, Stream, StreamExt, future};
+use tokio::time::Instant;
+
+use super::{Driver, Halt, out_of_time};
+use crate::domain::fact::{Fact, Failure, Piece};
+use crate::domain::id::ModelName;
+use crate::domain::message::ModelCall;
+use crate::llm::{Answer, Chunk};
+use crate::machine::News;
+use crate::runtime::settle;
+
+/// Pieces that are ready together are written together, so many at most.
+const PIECES_AT_ONCE: usize = 64;
+
+/// How often others have their turn before pieces are written; it ends as soon as a turn brings nothing.
+const TURNS_FOR_OTHERS: usize = 8;
+
+/// Bytes of pieces that are written together; far below what a store takes.
+const PIECE_BYTES_AT_ONCE: usize = 512 * 1024;
+
+/// What a model's turn came to.
+enum Heard {
+    News(News),
+    Chunk(Vec<Result<Chunk, Failure>>),
+}
+
+impl Driver {
+    pub(super) async fn call_model(
+        &mut self,
+        turn: u32,
+        model: ModelName,
+        deadline: Instant,
+    ) -> Result<(), Halt> {
+        let call = self.question(&model).await?;
+        self.record(News::ModelCalled { turn, model: model.clone() })?;
+        let Some(provider) = self.inner.models.get(&model.provider).cloned() else {
+            let message = format!("there is no provider `{}`", model.provider);
+            return self.record(News::ModelFailed(Failure::new("unknown_provider", message)));
+        };
+        let live = self.live.clone();
+        let asked = async move {
+            tokio::select! {
+                answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(failure)) => Err(News::ModelFailed(failure)),
+                    Err(_) => Err(News::ModelFailed(adapter_failed())),
+                },
+                reason = live.stopped() => Err(News::Cancelled { reason }),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
+            }
+        };
+        // A write that fails ends the question too: nobody will hear the answer.
+        let asked = async { Ok::<_, Halt>(asked.await) };
+        let (_, answer) = future::try_join(self.write(), asked).await?;
+        match answer {
+            Ok(answer) => self.listen(answer, deadline).await,
+            Err(news) => self.record(news),
+        }
+    }
+
+    async fn listen(&mut self, answer: Answer, deadline: Instant) -> Result<(), Halt> {
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let answer = answer.map(|chunk| chunk.unwrap_or_else(|_| Err(adapter_failed())));
+        let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
+        let live = self.live.clone();
+        let stopped = live.stopped();
+        let late = tokio::time::sleep_until(deadline);
+        tokio::pin!(stopped, late);
+        loop {
+            let heard = tokio::select! {
+                biased;
+                reason = &mut stopped => Heard::News(News::Cancelled { reason }),
+                () = &mut late => Heard::News(out_of_time()),
+                chunk = together(&mut chunks) => match chunk {
+                    Some(chunk) => Heard::Chunk(chunk),
+                    None => Heard::News(News::ModelFailed(
+                        Failure::new("truncated", "the model's answer has no end").retryable(),
+                    )),
+                },
+            };
+            match heard {
+                Heard::News(news) => return self.record(news),
+                Heard::Chunk(chunk) => {
+                    if let Some(news) = self.hear(chunk).await? {
+                        return self.record(news);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows the pieces; the news, if the answer is over.
+    async fn hear(&mut self, chunks: Vec<Result<Chunk, Failure>>) -> Result<Option<News>, Halt> {
+        let mut pieces = Vec::with_capacity(chunks.len());
+        let mut news = None;
+        let mut bytes = 0_usize;
+        for chunk in chunks {
+            match chunk {
+                Ok(Chunk::Piece(piece)) => {
+                    bytes = bytes.saturating_add(length(&piece));
+                    if bytes > PIECE_BYTES_AT_ONCE && !pieces.is_empty() {
+                        self.say(std::mem::take(&mut pieces)).await?;
+                        bytes = length(&piece);
+                    }
+                    pieces.push(piece);
+                }
+                Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
+                    let waits =
+                        |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
+                    let gated =
+                        tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
+                    let gated = gated.collect();
+                    news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
+                    break;
+                }
+                Err(failure) => {
+                    news = Some(News::ModelFailed(failure));
+                    break;
+                }
+            }
+        }
+        if !pieces.is_empty() {
+            self.say(pieces).await?;
+        }
+        Ok(news)
+    }
+
+    async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {
+        let at = self.inner.clock.now();
+        while let Err(error) = self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await {
+            self.await_store(error).await?;
+        }
+        self.machine.apply(at, &Fact::Said { pieces }).map_err(Halt::Violation)
+    }
+
+    async fn question(&mut self, model: &ModelName) -> Result<ModelCall, Halt> {
+        if self.history.is_empty() && !self.machine.view().history.is_empty() {
+            self.history = loop {
+                match settle::history(&self.inner, &self.room.log, &self.machine.view().history).await {
+                    Ok(history) => break history,
+                    Err(error) => self.await_store(error).await?,
+                }
+            };
+        }
+        Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
+    }
+}
+
+/// What is ready, and what gets ready while others have their turn: pieces that come together are written and
+/// shown together.
+async fn together<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin)) -> Option<Vec<T>> {
+    let mut ready = chunks.next().await?;
+    for _ in 0..TURNS_FOR_OTHERS {
+        if ready.len() >= PIECES_AT_ONCE {
+            break;
+        }
+        tokio::task::yield_now().await;
+        match chunks.next().now_or_never() {
+            Some(Some(more)) => ready.extend(more),
+            Some(None) | None => break,
+        }
+    }
+    Some(ready)
+}
+
+fn adapter_failed() -> Failure {
+    Failure::new("internal", "the model's adapter failed")
+}
+
+fn length(piece: &Piece) -> usize {
+    match piece {
+        Piece::Text(text) | Piece::Reasoning(text) => text.len(),
+    }
+}
