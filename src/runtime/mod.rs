@@ -1,8 +1,9 @@
 //! Floor 3, the shell that does what the machine decides.
 //!
-//! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things,
-//! `lanes` knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is what lies beside a write, `sessions`
-//! keeps what runs belong to, `recovery` takes up what a crash left.
+//! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
+//! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
+//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `recovery` takes up
+//! what a crash left.
 
 mod calls;
 pub mod catalog;
