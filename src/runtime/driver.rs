@@ -211,7 +211,7 @@ impl Driver {
 
     async fn prepare(&mut self) -> Result<(), Halt> {
         let news = loop {
-            match settle::prepare(&self.inner, &self.room, self.machine.view()).await {
+            match settle::prepare(&self.inner, &self.room, self.machine.view(), &self.toolbox).await {
                 Ok((news, history)) => {
                     self.history = history;
                     break news;

@@ -38,6 +38,7 @@ pub(super) async fn prepare(
     inner: &Inner,
     room: &Room,
     view: &RunView,
+    toolbox: &Toolbox,
 ) -> Result<(News, Vec<Message>), Unprepared> {
     let Some(agent) = agent_of(&view.spec) else {
         return Err(Unprepared::Broken(Failure::new("internal", "only agents are prepared here")));
@@ -59,9 +60,7 @@ pub(super) async fn prepare(
     let past = past(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
     let history = past.iter().flat_map(|run| run.messages.iter().cloned()).collect();
     let runs = past.iter().map(|run| run.id).collect();
-    let toolbox =
-        inner.toolbox(&view.spec).map_err(|why| Unprepared::Broken(Failure::new("invalid_agent", why)))?;
-    let system = prompt::system(agent, &toolbox, view, &state, inner.clock.now())
+    let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs }, history))
 }
@@ -91,11 +90,15 @@ async fn past(inner: &Inner, room: &Room, view: &RunView, wanted: usize) -> Resu
     let runs = earlier_runs(inner, &room.log, view, wanted).await?;
     let mut past = Vec::with_capacity(runs.len());
     for run in &runs {
-        let entries = inner.entries(&room.log.owner, run).await?;
-        past.extend(RunView::of(run.id, &entries).map(|view| Arc::new(PastRun::of(&view))));
+        past.extend(past_run(inner, &room.log.owner, run).await?.map(Arc::new));
     }
     room.past().learn(&past, past.len() < wanted);
     Ok(past)
+}
+
+async fn past_run(inner: &Inner, owner: &Owner, run: &Run) -> Result<Option<PastRun>, Error> {
+    let entries = inner.entries(owner, run).await?;
+    Ok(RunView::of(run.id, &entries).as_ref().map(PastRun::of))
 }
 
 /// The latest completed runs before this one, oldest first.
@@ -127,10 +130,7 @@ pub(super) async fn history(inner: &Inner, log: &Log, runs: &[RunId]) -> Result<
     let mut messages = Vec::new();
     for run in runs {
         let Ok(run) = inner.stored_run(&log.owner, *run).await else { continue };
-        let entries = inner.entries(&log.owner, &run).await?;
-        if let Some(view) = RunView::of(run.id, &entries) {
-            messages.extend(view.messages());
-        }
+        messages.extend(past_run(inner, &log.owner, &run).await?.into_iter().flat_map(|past| past.messages));
     }
     Ok(messages)
 }
