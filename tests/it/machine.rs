@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use runhold::domain::Object;
+use runhold::domain::fact::INTERRUPTED;
 use runhold::domain::fact::{Answer, Decision, Entry, Fact, Failure, Outcome, RunOptions, RunStart};
 use runhold::domain::id::{CallId, RunId};
 use runhold::domain::message::{Finish, Input, Message, Usage};
@@ -13,7 +14,7 @@ use runhold::domain::spec::{AgentSpec, Limits, Spec};
 use runhold::domain::state::{self, Change};
 use runhold::domain::time::Timestamp;
 use runhold::domain::tool::{ToolCall, ToolResult, Verdict};
-use runhold::machine::{INTERRUPTED, Machine, News, Step};
+use runhold::machine::{Machine, News, Step};
 use serde_json::{Value, json};
 
 use crate::facts::agent;
