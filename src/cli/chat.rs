@@ -142,7 +142,7 @@ fn print_entry(entry: &Entry, view: Option<&RunView>) {
         Fact::RunFinished { outcome: Outcome::Failed(failure), .. } => {
             print!("\x1b[31m{}: {}\x1b[0m", failure.code, failure.message);
         }
-        Fact::Paused { calls } => {
+        Fact::Paused { calls, .. } => {
             for call in calls.iter().filter_map(call) {
                 println!("\x1b[33m? {} {} waits for somebody\x1b[0m", call.name, call.arguments);
             }
@@ -154,6 +154,10 @@ fn print_entry(entry: &Entry, view: Option<&RunView>) {
         }
         Fact::Steered { input } => println!("\x1b[32m> {}\x1b[0m", input.text),
         Fact::RunStarted(_)
+        | Fact::StepStarted { .. }
+        | Fact::StepDecided { .. }
+        | Fact::StepFailed { .. }
+        | Fact::StepFinished { .. }
         | Fact::Lost { .. }
         | Fact::RunPrepared { .. }
         | Fact::ModelCalled { .. }

@@ -14,6 +14,7 @@ use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Usage};
 use super::spec::Spec;
 use super::state::Change;
+use super::step::{Choice, StepAnswer, StepKey, StepOutput, StepPlace};
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult};
 
@@ -119,15 +120,62 @@ pub enum Fact {
         /// What was said.
         input: Input,
     },
+    /// A step of a workflow begins, or is tried again: from here on it may have had effects.
+    StepStarted {
+        /// Which.
+        step: StepKey,
+        /// Which try, from 1.
+        attempt: u32,
+    },
+    /// A step that chooses has chosen.
+    StepDecided {
+        /// Which.
+        step: StepKey,
+        /// What.
+        choice: Choice,
+    },
+    /// A try came to nothing.
+    StepFailed {
+        /// Which.
+        step: StepKey,
+        /// Which try.
+        attempt: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// A step is over, well or not.
+    StepFinished {
+        /// Which.
+        step: StepKey,
+        /// The outcome.
+        output: StepOutput,
+        /// What it changed in the session's state.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        state: Vec<Change>,
+    },
     /// The run waits for somebody.
     Paused {
-        /// The calls that wait.
+        /// The calls that wait, or whose members do.
+        #[serde(default)]
         calls: Vec<CallId>,
+        /// The steps that wait, or whose runs do.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<StepKey>,
+        /// When it waits no longer, and what was set for that case counts as the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Somebody answered.
     Resumed {
         /// What was decided, call by call.
+        #[serde(default)]
         answers: Vec<Answer>,
+        /// What was decided, step by step.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        decisions: Vec<StepAnswer>,
+        /// Calls and steps whose own runs were answered.
+        #[serde(default, skip_serializing_if = "Below::is_empty")]
+        below: Below,
     },
     /// The last fact of a run.
     RunFinished {
@@ -140,6 +188,16 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The run waits for somebody to decide about these calls.
+    pub fn paused(calls: Vec<CallId>) -> Self {
+        Self::Paused { calls, steps: Vec::new(), until: None }
+    }
+
+    /// Somebody decided about calls.
+    pub fn resumed(answers: Vec<Answer>) -> Self {
+        Self::Resumed { answers, decisions: Vec::new(), below: Below::default() }
+    }
+
     /// How many sequence numbers it takes.
     pub fn width(&self) -> u64 {
         match self {
@@ -154,6 +212,10 @@ impl Fact {
             | Self::ToolFinished { .. }
             | Self::ToolDoubted { .. }
             | Self::Steered { .. }
+            | Self::StepStarted { .. }
+            | Self::StepDecided { .. }
+            | Self::StepFailed { .. }
+            | Self::StepFinished { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
             | Self::RunFinished { .. } => 1,
@@ -179,6 +241,39 @@ pub struct RunStart {
     /// The run that asked for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
+    /// What in that run asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Everything else it may start, frozen: members, and what steps name, and theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Arc<Spec>>,
+}
+
+/// What waited for runs below it, and does no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Below {
+    /// A leader's calls.
+    pub calls: Vec<CallId>,
+    /// A workflow's steps.
+    pub steps: Vec<StepKey>,
+}
+
+impl Below {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.steps.is_empty()
+    }
+}
+
+/// What in a run asks for another run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A leader's call that hands a task on.
+    Call(CallId),
+    /// A step.
+    Step(StepPlace),
 }
 
 /// What a client may set for one run.

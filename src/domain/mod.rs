@@ -10,6 +10,7 @@ pub mod message;
 pub mod run;
 pub mod spec;
 pub mod state;
+pub mod step;
 pub mod time;
 pub mod tool;
 pub mod view;

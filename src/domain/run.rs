@@ -8,6 +8,7 @@ use super::fact::{Answer, Failure, Outcome, RunOptions, Seq};
 use super::id::{ComponentId, Owner, RunId, SessionId, UserId};
 use super::message::{Input, Usage};
 use super::spec::{ComponentKind, OnSecondMessage};
+use super::step::StepAnswer;
 use super::time::Timestamp;
 
 /// Where a run stands.
@@ -107,6 +108,9 @@ pub struct Run {
     /// The run that asked for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
+    /// The run that nobody asked for, at the top of the tree this one is in; `None` if it is that itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<RunId>,
     /// Where it stood when the record was written; a live run may be further.
     pub status: Status,
     /// When it was accepted.
@@ -187,6 +191,22 @@ pub struct Started {
     pub joined: Option<Seq>,
 }
 
+/// Decisions about what a run waits for, and what the runs below it wait for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answers {
+    /// About calls: of which run, and what.
+    pub calls: Vec<(RunId, Answer)>,
+    /// About steps: of which run, and what.
+    pub steps: Vec<(RunId, StepAnswer)>,
+}
+
+impl Answers {
+    /// About calls of one run.
+    pub fn of_calls(run: RunId, answers: Vec<Answer>) -> Self {
+        Self { calls: answers.into_iter().map(|answer| (run, answer)).collect(), steps: Vec::new() }
+    }
+}
+
 /// Something to tell a run.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -195,6 +215,6 @@ pub enum Command {
         /// Told to whoever watches.
         reason: String,
     },
-    /// Go on: decisions about the calls that wait.
-    Answer(Vec<Answer>),
+    /// Go on: decisions about what waits.
+    Answer(Answers),
 }

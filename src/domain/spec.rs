@@ -265,6 +265,12 @@ pub enum TeamMode {
     Tasks,
 }
 
+/// The tool with which a leader hands a task to one member.
+pub const DELEGATE_TO_ONE: &str = "delegate_task_to_member";
+
+/// The tool with which a leader hands a task to all members.
+pub const DELEGATE_TO_ALL: &str = "delegate_task_to_members";
+
 /// A leader with members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeamSpec {
@@ -321,6 +327,27 @@ pub struct StepSpec {
     /// Who must be asked first.
     #[serde(default)]
     pub gate: Gate,
+    /// Whether somebody must look at what came out before the next step goes on.
+    #[serde(default)]
+    pub review: bool,
+    /// What it means that somebody refused it.
+    #[serde(default)]
+    pub on_reject: OnReject,
+}
+
+/// What it means for a workflow that somebody refused a step, or what came out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// The step is passed over.
+    #[default]
+    Skip,
+    /// The workflow is cancelled.
+    Cancel,
+    /// Of a condition: its other branch is taken. Of any other step the same as `skip`.
+    Else,
+    /// Of a review: the step is done again, and told why. Before a step the same as `skip`.
+    Retry,
 }
 
 /// What a failed step does to its workflow.
@@ -368,8 +395,11 @@ pub enum StepAction {
     },
     /// One of several lists.
     Router {
-        /// A minijinja expression that gives a route's name.
-        choose: String,
+        /// A minijinja expression that gives a route's name, or a list of such; a person is asked where it is absent.
+        choose: Option<String>,
+        /// Whether a person may choose more than one.
+        #[serde(default)]
+        several: bool,
         /// Name to steps.
         routes: Vec<(String, Vec<StepSpec>)>,
     },

@@ -32,6 +32,27 @@ pub struct Gate {
     pub user_input: Vec<String>,
     /// The client executes it.
     pub external: bool,
+    /// What is said to whoever is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long somebody has to answer; for ever where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// What counts as the answer after that.
+    pub on_timeout: OnTimeout,
+}
+
+/// What counts as the answer when nobody gave one in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTimeout {
+    /// No.
+    #[default]
+    Reject,
+    /// Yes.
+    Approve,
+    /// The run is cancelled.
+    Cancel,
 }
 
 impl Gate {

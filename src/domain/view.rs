@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
-use super::fact::{Answer, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, RunOptions, RunStart};
+use super::fact::{
+    Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
+};
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Message, Usage};
 use super::run::Status;
 use super::spec::Spec;
 use super::state;
+use super::step::{Choice, StepAnswer, StepDecision, StepKey, StepOutput};
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult, Verdict};
 
@@ -34,6 +37,8 @@ pub struct RunView {
     pub options: RunOptions,
     /// The run that asked for this one.
     pub parent: Option<RunId>,
+    /// What in that run asked for it.
+    pub place: Option<Place>,
     /// When it was accepted.
     pub created: Timestamp,
     /// When its turn came.
@@ -54,14 +59,43 @@ pub struct RunView {
     pub state: Object,
     /// Questions to a model, attempts that failed included.
     pub turns: Vec<Turn>,
-    /// Calls that wait for somebody.
+    /// Calls that wait for somebody, or whose members do.
     pub waiting: Vec<CallId>,
+    /// Steps that wait for somebody, or whose runs do.
+    pub waiting_steps: Vec<StepKey>,
+    /// When it waits no longer.
+    pub waits_until: Option<Timestamp>,
+    /// Steps of a workflow, in the order in which they began.
+    pub steps: Vec<StepView>,
     /// Messages that joined it.
     pub steers: Vec<Steer>,
     /// How long it was worked on: without waiting for its turn, for people, or for a server that was down.
     pub worked: Duration,
     /// When the last fact was decided.
     last: Timestamp,
+}
+
+/// One performance of a step, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepView {
+    /// Its name within the run.
+    pub key: StepKey,
+    /// When it began, or was first waited for.
+    pub began: Timestamp,
+    /// The present try, from 1; 0 if it has not begun.
+    pub attempt: u32,
+    /// When the present try began.
+    pub tried: Option<Timestamp>,
+    /// When it was over.
+    pub finished: Option<Timestamp>,
+    /// Tries that came to nothing.
+    pub failures: Vec<Failure>,
+    /// What was chosen, in order; a loop chooses after each iteration.
+    pub choices: Vec<Choice>,
+    /// What came of it.
+    pub output: Option<StepOutput>,
+    /// What somebody decided about it, in order.
+    pub decisions: Vec<StepDecision>,
 }
 
 /// A message that joined a running run.
@@ -132,6 +166,7 @@ impl RunView {
             input: start.input.clone(),
             options: start.options.clone(),
             parent: start.parent,
+            place: start.place.clone(),
             created: at,
             began: None,
             ended: None,
@@ -143,6 +178,9 @@ impl RunView {
             state: Object::new(),
             turns: Vec::new(),
             waiting: Vec::new(),
+            waiting_steps: Vec::new(),
+            waits_until: None,
+            steps: Vec::new(),
             steers: Vec::new(),
             worked: Duration::ZERO,
             last: at,
@@ -205,23 +243,78 @@ impl RunView {
                     found.result = Some(result.clone());
                 });
             }
-            Fact::Paused { calls } => {
+            Fact::StepStarted { .. }
+            | Fact::StepDecided { .. }
+            | Fact::StepFailed { .. }
+            | Fact::StepFinished { .. } => self.apply_step(at, fact),
+            Fact::Paused { calls, steps, until } => {
                 self.status = Status::Paused;
                 self.waiting.clone_from(calls);
+                self.waiting_steps.clone_from(steps);
+                self.waits_until = *until;
+                steps.iter().for_each(|step| self.with_step(at, step, |_| {}));
             }
-            Fact::Resumed { answers } => {
-                self.status = Status::Running;
-                self.waiting.retain(|call| answers.iter().all(|answer| answer.call != *call));
-                for answer in answers {
-                    self.with_call(&answer.call, |found| found.answer = Some(answer.clone()));
-                }
-            }
+            Fact::Resumed { answers, decisions, below } => self.resume(at, answers, decisions, below),
             Fact::RunFinished { outcome, .. } => {
                 self.ended = Some(at);
                 self.status = outcome.into();
                 self.outcome = Some(outcome.clone());
             }
         }
+    }
+
+    fn apply_step(&mut self, at: Timestamp, fact: &Fact) {
+        match fact {
+            Fact::StepStarted { step, attempt } => {
+                self.with_step(at, step, |found| {
+                    (found.attempt, found.tried, found.output) = (*attempt, Some(at), None);
+                });
+            }
+            Fact::StepDecided { step, choice } => {
+                self.with_step(at, step, |found| found.choices.push(choice.clone()));
+            }
+            Fact::StepFailed { step, failure, .. } => {
+                self.with_step(at, step, |found| found.failures.push(failure.clone()));
+            }
+            Fact::StepFinished { step, output, state: changes } => {
+                state::apply(&mut self.state, changes);
+                self.with_step(at, step, |found| {
+                    (found.finished, found.output) = (Some(at), Some(output.clone()));
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn resume(&mut self, at: Timestamp, answers: &[Answer], decisions: &[StepAnswer], below: &Below) {
+        self.status = Status::Running;
+        self.waits_until = None;
+        self.waiting
+            .retain(|call| answers.iter().all(|answer| answer.call != *call) && !below.calls.contains(call));
+        for answer in answers {
+            self.with_call(&answer.call, |found| found.answer = Some(answer.clone()));
+        }
+        self.waiting_steps.retain(|step| {
+            decisions.iter().all(|answer| answer.step != *step) && !below.steps.contains(step)
+        });
+        for answer in decisions {
+            self.with_step(at, &answer.step, |found| found.decisions.push(answer.decision.clone()));
+        }
+    }
+
+    /// Changes a step, which begins now if nobody has heard of it.
+    fn with_step(&mut self, at: Timestamp, key: &StepKey, change: impl FnOnce(&mut StepView)) {
+        if let Some(found) = self.steps.iter_mut().find(|step| step.key == *key) {
+            return change(found);
+        }
+        let mut new = StepView::new(key.clone(), at);
+        change(&mut new);
+        self.steps.push(new);
+    }
+
+    /// The step of that name.
+    pub fn step(&self, key: &StepKey) -> Option<&StepView> {
+        self.steps.iter().find(|step| step.key == *key)
     }
 
     fn doubt(&mut self, call: &CallId) {
@@ -357,6 +450,22 @@ impl Turn {
             usage: Usage::default(),
             provider_id: None,
             failure: None,
+        }
+    }
+}
+
+impl StepView {
+    fn new(key: StepKey, began: Timestamp) -> Self {
+        Self {
+            key,
+            began,
+            attempt: 0,
+            tried: None,
+            finished: None,
+            failures: Vec::new(),
+            choices: Vec::new(),
+            output: None,
+            decisions: Vec::new(),
         }
     }
 }

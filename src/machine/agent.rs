@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{News, Step, ToolOrder, Violation};
+use super::{Heard, News, Step, ToolOrder, Violation};
 use crate::domain::Object;
-use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Outcome};
+use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Outcome, Piece};
 use crate::domain::id::{CallId, ModelName};
 use crate::domain::message::{Finish, Usage};
-use crate::domain::spec::{AgentSpec, Limits};
+use crate::domain::spec::{self, AgentSpec, Limits, TeamMode};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolCall, ToolResult, Verdict};
 use crate::domain::view::{Call, RunView, Turn};
@@ -25,6 +25,8 @@ pub struct AgentMachine {
     limits: Limits,
     /// Who is asked, and who if that one fails.
     models: Vec<ModelName>,
+    /// How a leader works with its members.
+    mode: Option<TeamMode>,
     /// Calls whose intent was found in the log without an outcome.
     doubted: BTreeSet<CallId>,
 }
@@ -32,7 +34,12 @@ pub struct AgentMachine {
 impl AgentMachine {
     pub(super) fn new(view: RunView, agent: &AgentSpec) -> Self {
         let models = std::iter::once(&agent.model).chain(&agent.fallback_models).cloned().collect();
-        Self { view, limits: agent.limits, models, doubted: BTreeSet::new() }
+        Self { view, limits: agent.limits, models, mode: None, doubted: BTreeSet::new() }
+    }
+
+    /// The same at the head of a team.
+    pub(super) fn leading(self, mode: TeamMode) -> Self {
+        Self { mode: Some(mode), ..self }
     }
 
     pub(super) fn view(&self) -> &RunView {
@@ -57,7 +64,8 @@ impl AgentMachine {
         if self.view.began.is_none() {
             return Step::Prepare;
         }
-        let ready: Vec<_> = self.open_calls().filter(|call| call.started.is_some()).collect();
+        let waits = |call: &Call| self.view.waiting.contains(&call.call.id);
+        let ready: Vec<_> = self.open_calls().filter(|call| call.started.is_some() && !waits(call)).collect();
         if !ready.is_empty() {
             return Step::RunTools(ready.into_iter().map(|call| self.order(call)).collect());
         }
@@ -87,7 +95,9 @@ impl AgentMachine {
             News::ToolFinished { call, result } => self.on_tool_result(call, result),
             News::ToolsDoubted(calls) => self.on_doubt(calls),
             News::Steered(input) => vec![Fact::Steered { input }],
-            News::Answered(answers) => self.on_answers(answers),
+            News::CallsWait(calls) => self.on_calls_wait(&calls),
+            News::StepFinished { .. } | News::StepFailed { .. } | News::StepsWait(_) => Vec::new(),
+            News::Answered(heard) => self.on_answers(heard),
             News::Cancelled { reason } => self.end(Outcome::Cancelled { reason }),
             News::Broken(failure) => self.end(Outcome::Failed(failure)),
         }
@@ -172,7 +182,7 @@ impl AgentMachine {
                     named.into_iter().zip(waits).partition(|(_, waits)| *waits);
                 // Calls that wait for nobody go first; the run waits once they are done.
                 if free.is_empty() {
-                    facts.push(Fact::Paused { calls: held.into_iter().map(|(call, _)| call).collect() });
+                    facts.push(Fact::paused(held.into_iter().map(|(call, _)| call).collect()));
                 }
                 facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
             }
@@ -235,9 +245,26 @@ impl AgentMachine {
         let (held, running): (Vec<_>, Vec<_>) = self.open_calls().partition(waits);
         let mut facts = vec![Fact::ToolDoubted { calls: doubted.clone() }];
         if running.is_empty() {
-            facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
+            facts.push(Fact::paused(held.into_iter().map(id_of).collect()));
         }
         facts
+    }
+
+    /// Members wait; so does the run, if nothing else is going.
+    fn on_calls_wait(&self, waiting: &[CallId]) -> Vec<Fact> {
+        let waits = |call: &&Call| call.started.is_none() || waiting.contains(&call.call.id);
+        let (held, running): (Vec<_>, Vec<_>) = self.open_calls().partition(waits);
+        if !running.is_empty() || held.is_empty() {
+            return Vec::new();
+        }
+        vec![Fact::paused(held.into_iter().map(id_of).collect())]
+    }
+
+    /// Whether this result is the run's answer: of a member that the task was passed on to.
+    fn is_answer(&self, call: &CallId, result: &ToolResult) -> bool {
+        let is_passed_on =
+            || self.view.call(call).is_some_and(|call| call.call.name == spec::DELEGATE_TO_ONE);
+        self.mode == Some(TeamMode::Route) && result.verdict == Verdict::Done && is_passed_on()
     }
 
     fn on_tool_result(&self, call: CallId, result: ToolResult) -> Vec<Fact> {
@@ -250,15 +277,19 @@ impl AgentMachine {
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
+        let is_answer = running.len() == 1 && held.is_empty() && self.is_answer(&call, &result);
         let mut facts = vec![Fact::ToolFinished { call: call.clone(), result }];
-        if refused >= MAX_REFUSED_IN_A_ROW {
+        if is_answer && !self.view.has_unread_message() {
+            facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
+            facts.push(Fact::RunFinished { outcome: Outcome::Completed, state: self.changes_of(&changed) });
+        } else if refused >= MAX_REFUSED_IN_A_ROW {
             let message =
                 format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
             facts.extend(running.iter().filter(|open| open.call.id != call).map(|open| given_up(open)));
             facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
         } else if running.len() == 1 && !held.is_empty() {
-            facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
+            facts.push(Fact::paused(held.into_iter().map(id_of).collect()));
         }
         facts
     }
@@ -276,8 +307,11 @@ impl AgentMachine {
 
     /// Of two answers for one call the first counts. Calls that somebody agreed to begin together, once
     /// nobody is waited for any more: a call that was begun and not made would be in doubt.
-    fn on_answers(&self, answers: Vec<Answer>) -> Vec<Fact> {
+    fn on_answers(&self, heard: Heard) -> Vec<Fact> {
+        let Heard { answers, mut below, .. } = heard;
         let mut left = self.view.waiting.clone();
+        below.calls.retain(|call| left.contains(call));
+        left.retain(|call| !below.calls.contains(call));
         let mut known: Vec<Answer> = Vec::with_capacity(answers.len());
         for answer in answers {
             if let Some(at) = left.iter().position(|call| *call == answer.call) {
@@ -285,7 +319,7 @@ impl AgentMachine {
                 known.push(answer);
             }
         }
-        if known.is_empty() {
+        if known.is_empty() && below.is_empty() {
             return Vec::new();
         }
         let settled: Vec<Fact> = known.iter().filter_map(|answer| self.result_of(answer)).collect();
@@ -293,12 +327,12 @@ impl AgentMachine {
         let agreed_before = self.open_calls().filter(|call| call.answer.is_some()).map(id_of);
         let agreed: BTreeSet<CallId> = agreed_before.chain(agreed_now).collect();
         let agreed = self.open_calls().map(id_of).filter(|call| agreed.contains(call));
-        let mut facts = vec![Fact::Resumed { answers: known }];
+        let mut facts = vec![Fact::Resumed { answers: known, decisions: Vec::new(), below }];
         facts.extend(settled);
         if left.is_empty() {
             facts.extend(agreed.map(|call| Fact::ToolStarted { call }));
         } else {
-            facts.push(Fact::Paused { calls: left });
+            facts.push(Fact::paused(left));
         }
         facts
     }

@@ -8,11 +8,15 @@ mod agent;
 
 pub use agent::AgentMachine;
 
+use std::time::Duration;
+
 use crate::domain::Object;
-use crate::domain::fact::{Answer, Entry, Fact, Failure, RunStart};
-use crate::domain::id::{CallId, ModelName, RunId};
+use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, RunStart};
+use crate::domain::id::{CallId, ComponentId, ModelName, RunId};
 use crate::domain::message::{Finish, Input, Usage};
 use crate::domain::spec::{ComponentKind, Spec};
+use crate::domain::state::Change;
+use crate::domain::step::{StepAnswer, StepKey, StepOutput, StepPlace};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolCall, ToolResult};
 use crate::domain::view::RunView;
@@ -31,6 +35,8 @@ pub enum Step {
     },
     /// Call these tools, all at once.
     RunTools(Vec<ToolOrder>),
+    /// Perform these steps of a workflow, all at once.
+    RunSteps(Vec<StepOrder>),
     /// Nothing, until somebody answers.
     Wait,
     /// Nothing more.
@@ -48,6 +54,30 @@ pub struct ToolOrder {
     pub in_doubt: bool,
     /// Somebody agreed, so its gate is open.
     pub approved: bool,
+}
+
+/// One step of a workflow to perform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOrder {
+    /// Where it is.
+    pub place: StepPlace,
+    /// What does it.
+    pub work: StepWork,
+    /// What it is given.
+    pub input: Input,
+    /// A try that takes longer has failed.
+    pub timeout: Option<Duration>,
+    /// Its tool may have been called already: the process ended after the intent was written.
+    pub in_doubt: bool,
+}
+
+/// What performs a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepWork {
+    /// A run of this component.
+    Run(ComponentKind, ComponentId),
+    /// A call of this declared tool, with these arguments.
+    Tool(String, Object),
 }
 
 /// What became of a step, or came from outside.
@@ -102,8 +132,28 @@ pub enum News {
         /// The outcome.
         result: ToolResult,
     },
+    /// All that goes on waits: the members that these calls were handed to wait for somebody.
+    CallsWait(Vec<CallId>),
+    /// A try of a step is over, well.
+    StepFinished {
+        /// Which.
+        step: StepKey,
+        /// The outcome.
+        output: StepOutput,
+        /// What it changed in the session's state.
+        state: Vec<Change>,
+    },
+    /// A try of a step came to nothing.
+    StepFailed {
+        /// Which.
+        step: StepKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// All that goes on waits: the runs of these steps wait for somebody.
+    StepsWait(Vec<StepKey>),
     /// Somebody answered.
-    Answered(Vec<Answer>),
+    Answered(Heard),
     /// Somebody wants it stopped.
     Cancelled {
         /// Why.
@@ -111,6 +161,17 @@ pub enum News {
     },
     /// It cannot go on.
     Broken(Failure),
+}
+
+/// What somebody answered, of one run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Heard {
+    /// About its calls.
+    pub answers: Vec<Answer>,
+    /// About its steps.
+    pub decisions: Vec<StepAnswer>,
+    /// Runs below these were answered.
+    pub below: Below,
 }
 
 /// The log says something that cannot be.
@@ -126,7 +187,7 @@ pub struct Violation {
 /// The decisions of one run.
 #[derive(Debug, Clone)]
 pub enum Machine {
-    /// Of an agent.
+    /// Of an agent, or of a team's leader: an agent that may hand work to others.
     Agent(AgentMachine),
 }
 
@@ -138,7 +199,11 @@ impl Machine {
     pub fn accept(run: RunId, at: Timestamp, start: &RunStart) -> Result<Self, Violation> {
         match start.spec.as_ref() {
             Spec::Agent(agent) => Ok(Self::Agent(AgentMachine::new(RunView::new(run, at, start), agent))),
-            Spec::Team(_) | Spec::Workflow(_) => {
+            Spec::Team(team) => {
+                let leader = AgentMachine::new(RunView::new(run, at, start), &team.leader);
+                Ok(Self::Agent(leader.leading(team.mode)))
+            }
+            Spec::Workflow(_) => {
                 Err(Violation { run, what: format!("{} do not run yet", plural(start.spec.kind())) })
             }
         }

@@ -194,7 +194,7 @@ impl Driver {
                 Step::Prepare => self.prepare().await?,
                 Step::CallModel { turn, model } => self.call_model(turn, model, deadline).await?,
                 Step::RunTools(orders) => self.run_tools(orders, deadline).await?,
-                Step::Wait | Step::Stop => return self.write().await,
+                Step::RunSteps(_) | Step::Wait | Step::Stop => return self.write().await,
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::OnSecondMessage;
 use crate::domain::view::RunView;
-use crate::machine::{Machine, News};
+use crate::machine::{Heard, Machine, News};
 use crate::store::Log;
 
 /// Entries of a run read at a time.
@@ -49,7 +49,10 @@ impl Runtime {
         let told = tokio::spawn(async move {
             match command {
                 Command::Cancel { reason } => inner.cancel(&owner, run, reason).await,
-                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers)).await,
+                Command::Answer(answers) => {
+                    let answers = answers.calls.into_iter().map(|(_, answer)| answer).collect();
+                    inner.wake(&owner, run, News::Answered(Heard { answers, ..Heard::default() })).await
+                }
             }
         });
         told.await.map_err(|_| Error::Internal)?
@@ -174,6 +177,8 @@ impl Inner {
             input: order.input,
             options: order.options,
             parent: None,
+            place: None,
+            components: Vec::new(),
         };
         if fresh {
             room.pen().await.begin_empty();

@@ -190,6 +190,7 @@ pub(super) fn beside(
         component: view.spec.id().clone(),
         user: view.user.clone(),
         parent: view.parent,
+        root: None,
         status: view.status,
         created: view.created,
         first: first.unwrap_or(desk.head().saturating_add(1)),

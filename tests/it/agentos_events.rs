@@ -112,10 +112,8 @@ fn a_run_that_waits_ends_with_run_paused_and_goes_on_with_run_continued() {
     let id: runhold::domain::id::CallId = "c1".parse().unwrap();
     facts.extend([
         answered(1, vec![call("c1", "delete", r#"{"path":"x"}"#)]),
-        Fact::Paused { calls: vec![id.clone()] },
-        Fact::Resumed {
-            answers: vec![Answer { call: id, decision: Decision::Approved { values: Object::new() } }],
-        },
+        Fact::paused(vec![id.clone()]),
+        Fact::resumed(vec![Answer { call: id, decision: Decision::Approved { values: Object::new() } }]),
         started("c1"),
         ended("c1", ToolResult::done("gone")),
     ]);

@@ -103,10 +103,8 @@ fn paused_and_continued() -> Vec<Fact> {
     let mut facts = begun_agent();
     facts.extend([
         answered(1, vec![call("c1", "delete", "{}")]),
-        Fact::Paused { calls: vec![id.clone()] },
-        Fact::Resumed {
-            answers: vec![Answer { call: id, decision: Decision::Approved { values: Object::new() } }],
-        },
+        Fact::paused(vec![id.clone()]),
+        Fact::resumed(vec![Answer { call: id, decision: Decision::Approved { values: Object::new() } }]),
         over(Outcome::Completed),
     ]);
     facts

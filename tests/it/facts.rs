@@ -56,6 +56,8 @@ pub(crate) fn begun(spec: Spec, options: RunOptions) -> Vec<Fact> {
             input: Input { text: "2+3?".into(), media: vec![] },
             options,
             parent: None,
+            place: None,
+            components: vec![],
         })),
         Fact::RunPrepared {
             system: Some("Add.".into()),

@@ -15,7 +15,7 @@ use runhold::domain::spec::{AgentSpec, Limits, Spec};
 use runhold::domain::state::{self, Change};
 use runhold::domain::time::Timestamp;
 use runhold::domain::tool::{ToolCall, ToolResult, Verdict};
-use runhold::machine::{Machine, News, Step};
+use runhold::machine::{Heard, Machine, News, Step};
 use serde_json::{Value, json};
 
 use crate::facts::agent;
@@ -76,6 +76,8 @@ fn start(spec: AgentSpec) -> RunStart {
         input: Input { text: "Go".into(), media: vec![] },
         options: RunOptions::default(),
         parent: None,
+        place: None,
+        components: vec![],
     }
 }
 
@@ -153,7 +155,7 @@ impl Story {
             (Deed::Decide { which }, Step::Wait) => {
                 let waiting = self.machine.view().waiting.clone();
                 let answers = which.iter().map(|(at, what)| decided(&waiting, *at, *what)).collect();
-                self.tell(News::Answered(answers));
+                self.tell(News::Answered(Heard { answers, ..Heard::default() }));
             }
             _ => {}
         }
@@ -167,6 +169,7 @@ impl Story {
                 Step::CallModel { .. } => self.meet(&Deed::Answer { calls: vec![], tokens: 1 }),
                 Step::RunTools(_) => self.meet(&Deed::Finish { which: 0, verdict: 0 }),
                 Step::Wait => self.meet(&Deed::Decide { which: vec![(0, 0)] }),
+                Step::RunSteps(orders) => panic!("an agent has no steps: {orders:?}"),
                 Step::Stop => return,
             }
         }
@@ -305,8 +308,8 @@ fn nobody_is_called_without_leave(story: &Story) {
     let mut held: BTreeSet<&CallId> = BTreeSet::new();
     for entry in &story.entries {
         match &entry.fact {
-            Fact::Paused { calls } | Fact::ToolDoubted { calls } => held.extend(calls),
-            Fact::Resumed { answers } => {
+            Fact::Paused { calls, .. } | Fact::ToolDoubted { calls } => held.extend(calls),
+            Fact::Resumed { answers, .. } => {
                 let agreed = answers.iter().filter(|one| matches!(one.decision, Decision::Approved { .. }));
                 agreed.for_each(|one| {
                     held.remove(&one.call);

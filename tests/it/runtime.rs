@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use runhold::domain::fact::{Answer, Decision, Entry, Fact, Failure, Outcome, Piece};
 use runhold::domain::id::RunId;
-use runhold::domain::run::{Command, Started, Status};
+use runhold::domain::run::{Answers, Command, Started, Status};
 use runhold::domain::tool::Verdict;
 use runhold::domain::view::RunView;
 use runhold::runtime::{Error, Runtime};
@@ -356,9 +356,9 @@ async fn whoever_waits_for_a_run_hears_when_its_session_is_deleted() {
     assert_eq!(runtime.stop(PATIENCE).await, 0);
 }
 
-fn approves(call: &str) -> Command {
+fn approves(run: RunId, call: &str) -> Command {
     let decision = Decision::Approved { values: Default::default() };
-    Command::Answer(vec![Answer { call: call.parse().unwrap(), decision }])
+    Command::Answer(Answers::of_calls(run, vec![Answer { call: call.parse().unwrap(), decision }]))
 }
 
 /// Asks for a call that needs leave, then says so.
@@ -379,7 +379,7 @@ async fn of_two_people_who_answer_at_once_one_is_heard_and_the_call_is_made_once
         story(&runtime, &started).await;
         let answer = || {
             let (runtime, run) = (runtime.clone(), started.run);
-            tokio::spawn(async move { runtime.tell(&owner(), run, approves("c2")).await })
+            tokio::spawn(async move { runtime.tell(&owner(), run, approves(run, "c2")).await })
         };
         let (one, other) = (answer(), answer());
         let told = [one.await.unwrap(), other.await.unwrap()];
@@ -396,9 +396,9 @@ async fn an_answer_that_was_taken_is_stored() {
     let runtime = stage.open().await;
     let started = stage.start(&runtime, "s1").await;
     story(&runtime, &started).await;
-    let stranger = runtime.tell(&owner(), started.run, approves("c9")).await;
+    let stranger = runtime.tell(&owner(), started.run, approves(started.run, "c9")).await;
     assert!(matches!(stranger, Err(Error::Conflict(_))), "{stranger:?}");
-    runtime.tell(&owner(), started.run, approves("c2")).await.unwrap();
+    runtime.tell(&owner(), started.run, approves(started.run, "c2")).await.unwrap();
     let stored = tape.entries(tape.batches().len());
     assert!(stored.iter().any(|entry| matches!(entry.fact, Fact::Resumed { .. })));
 }

@@ -109,7 +109,7 @@ fn entry(seq: Seq, fact: Fact) -> Entry {
 }
 
 fn fact(seq: Seq) -> Entry {
-    entry(seq, Fact::Paused { calls: vec![format!("call-{seq}").parse().unwrap()] })
+    entry(seq, Fact::paused(vec![format!("call-{seq}").parse().unwrap()]))
 }
 
 fn said(seq: Seq, pieces: &[&str]) -> Entry {

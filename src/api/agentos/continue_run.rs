@@ -18,7 +18,7 @@ use crate::api::sse;
 use crate::domain::Object;
 use crate::domain::fact::{Answer, Decision};
 use crate::domain::id::SessionId;
-use crate::domain::run::{Command, Status};
+use crate::domain::run::{Answers, Command, Status};
 use crate::domain::tool::Gate;
 use crate::domain::view::RunView;
 use crate::runtime;
@@ -50,7 +50,7 @@ pub(super) async fn go_on(
     }
     refuse_unless_waiting(before.view())?;
     let answers = answers(before.view(), &tools)?;
-    runtime.tell(owner, run.id, Command::Answer(answers)).await?;
+    runtime.tell(owner, run.id, Command::Answer(Answers::of_calls(run.id, answers))).await?;
     match (form.stream, form.background) {
         (true, _) => {
             let shown = before.count();

@@ -111,6 +111,10 @@ impl Projector {
             Fact::Steered { input } => events.push(self.event(at, Name::CustomEvent, |line| {
                 line.put("kind", "message_joined").put("content", &input.text);
             })),
+            Fact::StepStarted { .. }
+            | Fact::StepDecided { .. }
+            | Fact::StepFailed { .. }
+            | Fact::StepFinished { .. } => {}
             Fact::Paused { .. } => {
                 events.push(self.event(at, Name::RunContentCompleted, |_| {}));
                 events.push(self.paused(at));

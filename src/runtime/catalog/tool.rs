@@ -49,6 +49,9 @@ impl Reader<'_> {
             effect: file.effect,
             timeout: file.timeout.map_or(TIMEOUT, |timeout| timeout.0),
             gate: Gate {
+                message: None,
+                within: None,
+                on_timeout: Default::default(),
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input.into_iter().map(Placed::into_inner).collect(),
                 external: file.external_execution || file.kind == ToolKind::External,

@@ -67,7 +67,12 @@ impl Reader<'_> {
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input,
                 external: false,
+                message: None,
+                within: None,
+                on_timeout: Default::default(),
             },
+            review: false,
+            on_reject: Default::default(),
         })
     }
 
@@ -154,7 +159,8 @@ impl Reader<'_> {
         let choose = self.expression(file.choose);
         let routes = file.routes.into_inner().0.into_iter();
         StepAction::Router {
-            choose,
+            choose: Some(choose),
+            several: false,
             routes: routes.map(|(name, steps)| (name, self.steps(steps, tools))).collect(),
         }
     }

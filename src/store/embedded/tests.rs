@@ -125,7 +125,7 @@ fn entry(seq: Seq, fact: Fact) -> Entry {
 }
 
 fn fact(seq: Seq) -> Entry {
-    entry(seq, Fact::Paused { calls: Vec::new() })
+    entry(seq, Fact::paused(Vec::new()))
 }
 
 fn said(seq: Seq, text: &str) -> Entry {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runhold::domain::spec::{
-    AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, InDoubt, Limits, OnDisconnect, OnError,
+    AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, InDoubt, Limits, OnDisconnect, OnError, OnReject,
     OnSecondMessage, Spec, StepAction, StepSpec, TeamMode, ToolAction,
 };
 use runhold::domain::tool::{Effect, Gate};
@@ -134,7 +134,7 @@ fn tools_are_programs_requests_or_the_clients_own() {
             }),
             effect: Effect::Idempotent,
             timeout: Duration::from_secs(90),
-            gate: Gate { confirmation: true, user_input: vec!["path".into()], external: false },
+            gate: Gate { confirmation: true, user_input: vec!["path".into()], ..Gate::default() },
             action: ToolAction::Process {
                 command: vec!["python3".into(), "tools/delete.py".into()],
                 directory: folder.path().into(),
@@ -191,6 +191,8 @@ fn step(name: &str, action: StepAction) -> StepSpec {
         timeout: None,
         on_error: OnError::Fail,
         gate: Gate::default(),
+        review: false,
+        on_reject: OnReject::Skip,
     }
 }
 
@@ -257,7 +259,8 @@ fn a_workflow_has_steps_of_eight_kinds() {
         step(
             "pick",
             StepAction::Router {
-                choose: "input.kind".into(),
+                choose: Some("input.kind".into()),
+                several: false,
                 routes: vec![("news".into(), vec![agent("n")]), ("blog".into(), vec![agent("b")])],
             },
         ),
