@@ -19,6 +19,7 @@ use super::error::Error;
 use super::host::RunHost;
 use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Failure, Seq};
@@ -43,6 +44,8 @@ pub(super) struct Driver {
     machine: Machine,
     toolbox: Arc<Toolbox>,
     unwritten: Vec<Dated>,
+    /// Of the order whose facts are written next.
+    claim: Claim,
     /// The run's first entry, once it has one.
     first: Option<Seq>,
     /// Earlier runs' messages, read when the run's turn comes.
@@ -87,12 +90,19 @@ impl Driver {
         machine: Machine,
         toolbox: Arc<Toolbox>,
     ) -> Self {
-        Self { live, inner, room, machine, toolbox, unwritten: Vec::new(), first: None, history: Vec::new() }
+        let (unwritten, history) = (Vec::new(), Vec::new());
+        Self { live, inner, room, machine, toolbox, unwritten, claim: Claim::none(), first: None, history }
     }
 
     /// A run that is being accepted: its first fact is not written yet.
     pub(super) fn opening(mut self, start: Dated) -> Self {
         self.unwritten.push(start);
+        self
+    }
+
+    /// The next write carries out an order that is to be carried out once.
+    pub(super) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = claim;
         self
     }
 
@@ -290,10 +300,15 @@ impl Driver {
         }
         let facts = std::mem::take(&mut self.unwritten);
         let view = self.machine.view();
-        let fill = |desk: &mut Desk| settle::beside(desk, &self.room.log.owner, view, &facts, self.first);
+        let fill = |desk: &mut Desk| {
+            let made = MadeRun { run: view.run, since: desk.head().saturating_add(1) };
+            self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
+            settle::beside(desk, &self.room.log.owner, view, &facts, self.first)
+        };
         let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
         match written {
             Ok(first) => {
+                self.claim = Claim::none();
                 if self.first.is_none() {
                     self.first = Some(first);
                     let status = if view.began.is_some() { Status::Running } else { Status::Pending };
