@@ -15,11 +15,11 @@ use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::error::Error;
-use super::journal::unpoisoned;
+use super::journal::{Dated, unpoisoned};
 use super::records::{self, RECEIPT};
 use super::{Inner, Runtime};
 use crate::domain::document::{Key, Place, Query, Tags};
-use crate::domain::fact::Seq;
+use crate::domain::fact::{Fact, Seq};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::once::{KEPT, Once};
 use crate::domain::time::Timestamp;
@@ -31,9 +31,10 @@ const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// Receipts swept away at a time.
 const SWEEP_STEP: usize = 500;
 
-/// The right to do something once. Without a key there is nothing to claim, and everything is done as it comes.
-#[derive(Default)]
-pub struct Claim(Option<Held>);
+/// The right to do something once, for as long as anybody holds it. Without a key there is nothing to claim, and
+/// everything is done as it comes.
+#[derive(Clone)]
+pub struct Claim(Option<Arc<Held>>);
 
 struct Held {
     key: Key,
@@ -41,7 +42,6 @@ struct Held {
     at: Timestamp,
     expect: Expect,
     made: Option<Value>,
-    /// Dropped when what is made was written, or could not be.
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -59,8 +59,19 @@ struct Receipt {
 pub struct MadeRun {
     /// Which.
     pub run: RunId,
-    /// The first entry that was written for the order.
+    /// The entry that carried the order out: the run's first, or somebody's answer or message.
     pub since: Seq,
+}
+
+impl MadeRun {
+    /// By the facts that are written after `head`.
+    pub(super) fn of(run: RunId, facts: &[Dated], head: Seq) -> Self {
+        let is_order =
+            |fact: &Fact| matches!(fact, Fact::RunStarted(_) | Fact::Resumed { .. } | Fact::Steered { .. });
+        let before = facts.iter().map(|(_, fact)| fact).take_while(|fact| !is_order(fact));
+        let since = before.fold(head.saturating_add(1), |seq, fact| seq.saturating_add(fact.width()));
+        Self { run, since }
+    }
 }
 
 impl Claim {
@@ -145,7 +156,7 @@ impl Runtime {
             return Err(Error::KeyReused);
         }
         let made = receipt.map(|receipt| receipt.made);
-        Ok(Claim(Some(Held { key, fingerprint, at: now, expect, made, _turn: turn })))
+        Ok(Claim(Some(Arc::new(Held { key, fingerprint, at: now, expect, made, _turn: turn }))))
     }
 
     /// Sweeps expired receipts away, now and then: there is no clock to wait for, so whoever comes starts it.

@@ -2,14 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{FutureExt, Stream};
 
 use super::driver::Driver;
 use super::error::Error;
 use super::journal::Room;
-use super::lanes::{Entered, LiveRun, Stage};
+use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::records::{self, RUN};
 use super::settle::agent_of;
@@ -25,9 +24,6 @@ use crate::store::Log;
 
 /// Entries of a run read at a time.
 const READ_STEP: usize = 256;
-
-/// When to come back to a session whose queue is full.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Runtime {
     /// Accepts a run: when this returns, it is stored and will be driven to its end, whatever happens. Makes the
@@ -212,7 +208,8 @@ impl Inner {
     async fn started(&self, owner: Owner, made: MadeRun) -> Result<Started, Error> {
         match self.stored_run(&owner, made.run).await {
             Ok(Run { id: run, session, first, .. }) => {
-                Ok(Started { owner, session, run, first, queued: false })
+                let joined = (made.since > first).then_some(made.since);
+                Ok(Started { owner, session, run, first, queued: false, joined })
             }
             Err(Error::NoRun(run)) => {
                 Err(Error::Conflict(format!("run {run}, which this request started, was deleted since")))
@@ -252,7 +249,13 @@ impl Inner {
             self.check_session(&room, &start).await?;
         }
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
-        self.begin(room, start, rule.unwrap_or_default(), claim).await
+        let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
+        if manners.rule == OnSecondMessage::Steer
+            && let Some(joined) = self.join(&log, &start, &claim).await?
+        {
+            return Ok(joined);
+        }
+        self.begin(room, start, manners, claim).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -268,29 +271,35 @@ impl Inner {
         }
     }
 
-    /// What a message does that finds the session with runs to drive.
-    fn make_way(&self, log: &Log, rule: OnSecondMessage) -> Result<(), Error> {
-        let busy = |reason: &str| Err(Error::Busy { reason: reason.into(), retry_after: RETRY_AFTER });
-        match rule {
-            OnSecondMessage::Reject => busy("a run of this session is going"),
-            _ if self.lanes.length(log) > self.queue_depth => {
-                busy("too many runs of this session are waiting")
-            }
-            OnSecondMessage::Enqueue | OnSecondMessage::Steer => Ok(()),
-            OnSecondMessage::Interrupt => {
-                if let Some(current) = self.lanes.current(log) {
-                    current.stop("interrupted by another message");
-                }
-                Ok(())
-            }
+    /// Has a message join the run of the session that is going, if it is one of the same component.
+    async fn join(&self, log: &Log, start: &RunStart, claim: &Claim) -> Result<Option<Started>, Error> {
+        let Some(live) = self.lanes.current(log) else { return Ok(None) };
+        let run = match self.stored_run(&log.owner, live.run).await {
+            Err(Error::NoRun(_)) => return Ok(None),
+            run => run?,
+        };
+        if run.kind != start.spec.kind() || run.component != *start.spec.id() {
+            return Ok(None);
         }
+        let Some(taken) = live.steer(start.input.clone(), claim.clone(), self.queue_depth)? else {
+            return Ok(None);
+        };
+        let joined = taken.await.ok().map(|seq| Started {
+            owner: log.owner.clone(),
+            session: log.session.clone(),
+            run: run.id,
+            first: run.first,
+            queued: false,
+            joined: Some(seq),
+        });
+        Ok(joined)
     }
 
     async fn begin(
         self: Arc<Self>,
         room: Arc<Room>,
         start: RunStart,
-        rule: OnSecondMessage,
+        manners: Manners,
         claim: Claim,
     ) -> Result<Started, Error> {
         let at = self.clock.now();
@@ -308,15 +317,15 @@ impl Inner {
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
             .opening((at, Fact::RunStarted(Box::new(start))))
             .claimed(claim);
-        let queued = self.clone().enter(driver, Some(rule)).await?;
+        let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
         match reached {
-            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued }),
+            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued, joined: None }),
             Stage::Lost(error) => Err(error),
             Stage::Accepting | Stage::Resting(_) => {
                 let stored = self.stored_run(&owner, run).await?;
-                Ok(Started { owner, session, run, first: stored.first, queued })
+                Ok(Started { owner, session, run, first: stored.first, queued, joined: None })
             }
         }
     }
@@ -326,19 +335,16 @@ impl Inner {
     pub(super) async fn enter(
         self: Arc<Self>,
         mut driver: Driver,
-        rule: Option<OnSecondMessage>,
+        manners: Option<Manners>,
     ) -> Result<bool, Error> {
         loop {
-            match self.lanes.enter(driver)? {
+            match self.lanes.enter(driver, manners)? {
                 Entered::Drive(driver) => {
                     tokio::spawn(self.drive_lane(driver));
                     return Ok(false);
                 }
                 Entered::Queued => return Ok(true),
                 Entered::WriteFirst(waiting) => {
-                    if let Some(rule) = rule {
-                        self.make_way(&waiting.live.log, rule)?;
-                    }
                     driver = waiting;
                     driver.write_opening().await?;
                 }

@@ -44,14 +44,16 @@ pub(super) async fn start(
     let order = run_form::order(component.kind, component.id, form)?;
     let runtime = &state.runtime;
     let claim = key.claim(runtime, caller.owner()).await?;
-    let (again, bound) = (claim.is_done(), !claim.has_key() && ends_with_its_client(&component.spec));
+    let (again, has_key) = (claim.is_done(), claim.has_key());
     let started = runtime.start_once(caller.owner(), order, claim).await?;
+    // Whoever joined a run did not start it: it goes on without them.
+    let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
     let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
     let response = match (stream, background) {
         (true, _) => events(runtime, &started, all, hangup),
         (false, true) => accepted(started.run, &started.session, Status::Pending),
         (false, false) if again => {
-            let made = MadeRun { run: started.run, since: started.first };
+            let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
             as_object(runtime, &started.owner, &runtime.rested(&started.owner, made).await?).await?
         }
         (false, false) => answer(runtime, &started, hangup).await?,
@@ -135,6 +137,7 @@ pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpR
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
 fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
+    let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
         if event.name.ends_stream() {

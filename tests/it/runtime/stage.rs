@@ -271,6 +271,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: self.clock.clone(),
             queue_depth: 16,
+            pieces_may_be_lost: false,
         };
         Runtime::open(parts).await.unwrap()
     }
