@@ -392,7 +392,7 @@ impl Inner {
         let entries = self.entries(owner, stored).await?;
         Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
-            Error::Internal
+            Error::Damaged
         })
     }
 

@@ -176,7 +176,10 @@ async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {
-            Ok(run) => history.push(runtime.view(owner, &run).await?),
+            Ok(run) => match runtime.view(owner, &run).await {
+                Err(runtime::Error::Damaged) => {}
+                view => history.push(view?),
+            },
             Err(runtime::Error::NoRun(_)) => {}
             Err(error) => return Err(error.into()),
         }

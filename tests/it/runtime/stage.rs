@@ -252,7 +252,20 @@ impl Stage {
         Self { clock, ..self }
     }
 
+    /// The same on another store.
+    pub(super) fn with(&self, tape: Tape) -> Self {
+        Self { tape, model: self.model.clone(), deeds: self.deeds.clone() }
+    }
+
     pub(super) async fn open(&self) -> Runtime {
+        self.open_after(false).await
+    }
+
+    pub(super) async fn open_after_power_cut(&self) -> Runtime {
+        self.open_after(true).await
+    }
+
+    async fn open_after(&self, pieces_may_be_lost: bool) -> Runtime {
         let about = About {
             id: "kit",
             name: "Kit",
@@ -271,7 +284,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: self.clock.clone(),
             queue_depth: 16,
-            pieces_may_be_lost: false,
+            pieces_may_be_lost,
         };
         Runtime::open(parts).await.unwrap()
     }
@@ -300,6 +313,7 @@ pub(super) struct Tape {
     store: Arc<dyn Store>,
     batches: Arc<Mutex<Vec<Batch>>>,
     failure: Arc<Mutex<Option<StoreError>>>,
+    damaged: Arc<Mutex<Option<Log>>>,
     refused: Arc<watch::Sender<usize>>,
 }
 
@@ -310,6 +324,7 @@ impl Tape {
             store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap(),
             batches: Arc::default(),
             failure: Arc::default(),
+            damaged: Arc::default(),
             refused: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -349,6 +364,12 @@ impl Tape {
         *self.failure.lock().unwrap() = failure;
     }
 
+    /// Nothing of this session's log can be read any more.
+    pub(super) fn damage(&self, session: &str) {
+        let log = Log { owner: owner(), session: session.parse().unwrap() };
+        *self.damaged.lock().unwrap() = Some(log);
+    }
+
     /// Waits until so many writes were refused.
     pub(super) async fn refused(&self, count: usize) {
         self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
@@ -377,6 +398,9 @@ impl Store for Tape {
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        if self.damaged.lock().unwrap().as_ref() == Some(log) {
+            return Err(StoreError::Damaged("an entry".into()));
+        }
         self.store.read(log, after, limit).await
     }
 
