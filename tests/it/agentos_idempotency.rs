@@ -344,3 +344,66 @@ async fn the_interfaces_description_names_the_header_where_something_is_made() {
         ]
     );
 }
+
+/// An agent with a tool that writes down the key of its call, and then waits to be let go.
+const NOTING: &str = "---\nmodel: test/model\ntools:\n  - name: note\n    description: Notes its key.\n    \
+     kind: process\n    effect: idempotent\n    \
+     command: [sh, -c, 'echo $RUNHOLD_IDEMPOTENCY_KEY >> ../keys; while [ ! -e ../go ]; do sleep 0.02; done']\n    \
+     parameters: {type: object, properties: {}}\n---\nYou note.\n";
+
+#[tokio::test]
+async fn a_tool_that_is_called_again_after_a_kill_is_given_the_same_key_and_each_call_another() {
+    let two = calls([("note", json!({})), ("note", json!({}))]);
+    let model = ModelServer::start([two, says("Noted.")]).await;
+    let mut server = Setup::default().model(&model.url()).agent("noting", NOTING).start().await;
+    let fields = [("message", "Note"), ("session_id", "s1"), ("stream", "false"), ("background", "true")];
+    let (_, status, _) = told(keyed(&server, "k1", "/agents/noting/runs", &fields)).await;
+    assert_eq!(status, 202);
+    let keys = |server: &Server| {
+        let text = std::fs::read_to_string(server.path("keys")).unwrap_or_default();
+        let mut keys: Vec<String> = text.lines().map(Into::into).collect();
+        keys.sort();
+        keys
+    };
+    while keys(&server).len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let before = keys(&server);
+    server.kill();
+    std::fs::write(server.path("go"), "").unwrap();
+    server.restart().await;
+    model.wait_for_requests(2).await;
+    assert_ne!(before[0], before[1]);
+    let twice: Vec<String> = before.iter().flat_map(|key| [key.clone(), key.clone()]).collect();
+    assert_eq!(keys(&server), twice);
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_message_that_joined_a_run_joins_it_once_also_after_a_kill() {
+    let model = ModelServer::start([
+        Reply::Gated(words("Half an "), Gate::closed(), words("answer.")),
+        says("A whole answer."),
+        says("And in French."),
+    ])
+    .await;
+    let mut server = Setup::default().model(&model.url()).start().await;
+    let mut stream = events(server.send_form(RUNS, &[("message", "Go"), ("session_id", "s1")]).await);
+    until(&mut stream, "RunContent").await;
+    let fields = [("message", "In French"), ("session_id", "s1"), ("on_second_message", "steer")];
+    let mut joined = events(keyed(&server, "k1", RUNS, &fields).send().await.unwrap());
+    let first = joined.next().await.unwrap();
+    assert_eq!(first["kind"], "message_joined");
+
+    server.kill();
+    server.restart().await;
+
+    let response = keyed(&server, "k1", RUNS, &fields).send().await.unwrap();
+    assert!(is_replayed(&response));
+    let again = to_end(events(response)).await;
+    assert_eq!(again[0], first);
+    assert_eq!(again.last().unwrap()["content"], "A whole answer.And in French.");
+    assert_eq!(again.iter().filter(|event| event["kind"] == "message_joined").count(), 1);
+    assert_eq!(runs_of(&server, "s1").await, 1);
+    model.assert_clean();
+}

@@ -254,7 +254,7 @@ impl Stage {
 
     /// The same on another store.
     pub(super) fn with(&self, tape: Tape) -> Self {
-        Self { tape, model: self.model.clone(), deeds: self.deeds.clone() }
+        Self { tape, model: self.model.clone(), deeds: self.deeds.clone(), clock: self.clock.clone() }
     }
 
     pub(super) async fn open(&self) -> Runtime {
