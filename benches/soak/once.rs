@@ -11,7 +11,7 @@ use crate::harness::server::{Server, Setup, answer};
 use crate::promise::Order;
 
 /// A server takes requests for up to so many milliseconds before it is killed.
-const LONGEST_LIFE: u64 = 40;
+const LONGEST_LIFE: u64 = 20;
 
 /// Sends requests of all kinds, each under a key of its own, and kills the server under most of them.
 pub(crate) async fn requests_are_carried_out_once(Order { count, seed }: Order) -> String {
