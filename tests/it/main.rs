@@ -36,6 +36,7 @@ mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
 mod clients;
+mod teams;
 
 // What these stand on.
 mod facts;

@@ -9,7 +9,7 @@ use runhold::domain::document::{Query, RecordKind};
 use runhold::domain::fact::{Answer, Decision};
 use runhold::domain::id::Owner;
 use runhold::domain::once::{Fingerprint, KEPT, Once};
-use runhold::domain::run::{Command, NewSession, Started};
+use runhold::domain::run::{Answers, Command, NewSession, Started};
 use runhold::domain::time::Timestamp;
 use runhold::runtime::{Error, MadeRun, Runtime, SessionFilter};
 use runhold::store::{Store, StoreError};
@@ -189,7 +189,7 @@ async fn what_a_run_came_to_first_is_told_again_whatever_became_of_it_later() {
         Answer { call: "c1".parse().unwrap(), decision: Decision::Approved { values: Default::default() } };
     for _ in 0..3 {
         let claim = runtime.claim(&owner(), &once("k2", 2)).await.unwrap();
-        let command = Command::Answer(vec![answer.clone()]);
+        let command = Command::Answer(Answers::of_calls(started.run, vec![answer.clone()]));
         runtime.tell_once(&owner(), started.run, command, claim).await.unwrap();
     }
     let whole = finished(&runtime, started.run).await;
