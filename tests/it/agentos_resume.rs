@@ -23,10 +23,13 @@ async fn frames(facts: Vec<Fact>, known: usize, last: Option<u64>) -> Vec<String
 }
 
 fn short(frame: &str) -> String {
-    let (head, data) = frame.split_once("\ndata: ").unwrap();
-    let data: serde_json::Value = serde_json::from_str(data.trim_end()).unwrap();
+    let lines: Vec<_> = frame.strip_suffix("\n\n").unwrap().lines().collect();
+    let data: serde_json::Value = serde_json::from_str(lines[1].strip_prefix("data: ").unwrap()).unwrap();
     match data.get("event_index").and_then(serde_json::Value::as_u64) {
-        Some(index) => format!("{} {index}", head.strip_prefix("event: ").unwrap()),
+        Some(index) => {
+            assert_eq!(lines[2..], [format!("id: {index}")], "the number is the frame's id, too");
+            format!("{} {index}", lines[0].strip_prefix("event: ").unwrap())
+        }
         None => frame.to_owned(),
     }
 }
