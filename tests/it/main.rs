@@ -19,6 +19,7 @@ mod stores;
 // What it reaches for: models and tools.
 mod capabilities;
 mod faults;
+mod limits;
 mod models;
 
 // What users write, and the program they start.
@@ -33,6 +34,7 @@ mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_sessions;
+mod agentos_streams;
 mod clients;
 
 // What these stand on.
