@@ -14,10 +14,13 @@
 )]
 
 mod args;
+mod dice;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod promise;
+mod resumes;
 
 use std::process::ExitCode;
 
@@ -28,7 +31,10 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![]
+    vec![
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
+    ]
 }
 
 fn main() -> ExitCode {
