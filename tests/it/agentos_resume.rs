@@ -130,3 +130,17 @@ async fn a_pause_that_is_over_does_not_end_the_stream() {
     assert!(frames[3].starts_with("event: subscribed\n"), "{}", frames[3]);
     assert_eq!(frames[4..], ["RunContentCompleted 6", "RunCompleted 7"]);
 }
+
+#[tokio::test]
+async fn numbers_that_a_power_cut_took_are_passed_over_and_what_is_new_is_still_told_apart() {
+    let mut facts = begun_agent();
+    facts.push(Fact::Lost { pieces: 10 });
+    facts.extend([says(&["Five"]), answered(1, vec![]), over(Outcome::Completed)]);
+    let frames = frames(facts, 4, Some(1)).await;
+    assert!(frames[0].starts_with("event: catch_up\n"), "{}", frames[0]);
+    assert!(frames[1].starts_with("event: subscribed\n"), "{}", frames[1]);
+    assert_eq!(
+        frames[2..],
+        ["RunContent 12", "ModelRequestCompleted 13", "RunContentCompleted 14", "RunCompleted 15"]
+    );
+}

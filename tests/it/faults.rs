@@ -12,16 +12,25 @@ const KEY: &str = "sk-a-key-that-nobody-may-ever-see";
 const AGENT: &str =
     "---\nmodel: test/model\ncapabilities: [test_math]\nlimits: {model_calls: 4}\n---\nYou add.\n";
 
-/// A provider that has a key and little patience, and is asked twice.
-fn hasty(name: &str, model_url: &str) -> String {
+/// A provider that has a key, is waited for so long, and is asked twice.
+fn waited_for(name: &str, model_url: &str, patience: &str) -> String {
     format!(
         "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{model_url}\"\napi_key_env = \"TEST_MODEL_KEY\"\n\
-         connect = \"1s\"\nfirst_byte = \"500ms\"\nidle = \"500ms\"\ntries = 2"
+         connect = \"1s\"\nfirst_byte = \"{patience}\"\nidle = \"{patience}\"\ntries = 2"
     )
 }
 
+/// Long enough for an answer that comes at once.
+const LITTLE_PATIENCE: &str = "500ms";
+/// Long enough for a huge answer, on a machine that does other things too.
+const MUCH_PATIENCE: &str = "20s";
+
 async fn server_with(model_url: &str) -> Server {
-    let provider = hasty("test", model_url);
+    server_that_waits(model_url, LITTLE_PATIENCE).await
+}
+
+async fn server_that_waits(model_url: &str, patience: &str) -> Server {
+    let provider = waited_for("test", model_url, patience);
     Setup::default().config(&provider).env("TEST_MODEL_KEY", KEY).agent("adder", AGENT).start().await
 }
 
@@ -35,9 +44,13 @@ struct Seen {
 
 /// Plays a fault, and sees that it is told, kept, and not in the way of what follows.
 async fn play(fault: impl IntoIterator<Item = Reply>) -> Seen {
+    play_patiently(fault, LITTLE_PATIENCE).await
+}
+
+async fn play_patiently(fault: impl IntoIterator<Item = Reply>, patience: &str) -> Seen {
     let script: Vec<Reply> = fault.into_iter().chain([says("All is well.")]).collect();
     let model = ModelServer::start(script).await;
-    let server = server_with(&model.url()).await;
+    let server = server_that_waits(&model.url(), patience).await;
     let seen = fail(&server).await;
     let fields = [
         ("message", "And now?"),
@@ -209,7 +222,7 @@ async fn a_model_that_calls_tools_without_end_reaches_the_limit() {
 #[tokio::test]
 async fn an_answer_without_measure_is_given_up() {
     let piece = json!({"choices": [{"delta": {"content": "x".repeat(1024 * 1024)}}]});
-    let told = play([Reply::Events(vec![piece; 20])]).await;
+    let told = play_patiently([Reply::Events(vec![piece; 20])], MUCH_PATIENCE).await;
     assert_eq!(
         told,
         seen("model_provider_error", false, &provider("sent more than the 16777216 bytes allowed"))
@@ -219,7 +232,7 @@ async fn an_answer_without_measure_is_given_up() {
 #[tokio::test]
 async fn an_answer_in_one_huge_piece_ends_the_run_and_leaves_the_session_usable() {
     let piece = json!({"choices": [{"delta": {"content": "x".repeat(6 * 1024 * 1024)}}]});
-    let told = play([Reply::Events(vec![piece])]).await;
+    let told = play_patiently([Reply::Events(vec![piece])], MUCH_PATIENCE).await;
     assert!(["internal", "model_provider_error"].contains(&told.code.as_str()), "{told:?}");
 }
 
@@ -241,12 +254,15 @@ async fn a_provider_whose_account_is_used_up_or_who_finds_the_question_wrong_is_
 
 #[tokio::test]
 async fn an_answer_of_a_hundred_megabytes_and_a_line_without_end_are_given_up() {
-    let told = play([Reply::HugeAnswer(100_000_000)]).await;
+    let told = play_patiently([Reply::HugeAnswer(100_000_000)], MUCH_PATIENCE).await;
     let expected = provider("sent more than the 16777216 bytes allowed");
     assert_eq!(told, seen("model_provider_error", false, &expected));
     let endless = [b"data: ".to_vec(), vec![b'x'; 5 * 1024 * 1024]].concat();
     let expected = provider("sent more than the 4194304 bytes allowed");
-    assert_eq!(play([Reply::RawThenHang(endless)]).await, seen("model_provider_error", false, &expected));
+    assert_eq!(
+        play_patiently([Reply::RawThenHang(endless)], MUCH_PATIENCE).await,
+        seen("model_provider_error", false, &expected)
+    );
 }
 
 #[tokio::test]
@@ -294,7 +310,7 @@ async fn models_that_fail_are_followed_by_the_next_in_order_and_no_half_answer_i
     let third = ModelServer::start([says("A whole one."), Reply::NoFinishReason(words("c"))]).await;
     let mut setup = Setup::default().env("TEST_MODEL_KEY", KEY);
     for (name, model) in [("one", &first), ("two", &second), ("three", &third)] {
-        setup = setup.config(&hasty(name, &model.url()));
+        setup = setup.config(&waited_for(name, &model.url(), LITTLE_PATIENCE));
     }
     let agent = "---\nmodel: one/a\nfallback_models: [two/b, three/c]\n---\nYou answer.\n";
     let server = setup.agent("adder", agent).start().await;

@@ -19,6 +19,7 @@ mod stores;
 // What it reaches for: models and tools.
 mod capabilities;
 mod faults;
+mod healing;
 mod limits;
 mod models;
 
