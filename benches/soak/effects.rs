@@ -1,4 +1,5 @@
-//! P8: what a tool does to the world happens once, or is openly in doubt, whenever the process dies.
+//! P8: what a tool does to the world happens once, or is openly in doubt, whenever the process dies: the model is
+//! told, or a person is asked.
 
 mod world;
 
@@ -80,26 +81,28 @@ pub(crate) async fn effects(order: Order) -> String {
     ]);
     let gated = "effect: once\n    requires_confirmation: true";
     let asker = agent(&[writes("confirmed_write", gated), writes("write_once", once)]);
-    let mut server =
-        Setup::default().model(&model.url()).agent("doer", &doer).agent("asker", &asker).start().await;
+    let doubter = doer.replacen("---\n", "---\nin_doubt: ask_person\n", 1);
+    let setup = Setup::default().model(&model.url()).agent("doer", &doer).agent("doubter", &doubter);
+    let mut server = setup.agent("asker", &asker).start().await;
 
     let mut dice = Dice::new(order.seed);
     let mut runs = Vec::new();
     for round in 0..order.count {
-        if dice.chance(70) {
+        let agent = ["doer", "doer", "doubter", "asker"][dice.below(4) as usize];
+        if agent == "asker" {
+            let run = begin(&server, agent, &format!("{round}-0")).await;
+            killed_beside_a_confirmation(&mut server, &run, dice.below(CONFIRMED_MILLIS)).await;
+            runs.push(run);
+        } else {
             for number in 0..2 {
-                runs.push(begin(&server, "doer", &format!("{round}-{number}")).await);
+                runs.push(begin(&server, agent, &format!("{round}-{number}")).await);
             }
             sleep(Duration::from_millis(dice.below(ROUND_MILLIS))).await;
             server.kill();
             server.restart().await;
-        } else {
-            let run = begin(&server, "asker", &format!("{round}-0")).await;
-            killed_beside_a_confirmation(&mut server, &run, dice.below(CONFIRMED_MILLIS)).await;
-            runs.push(run);
         }
         for run in runs.iter().rev().take(2) {
-            assert_eq!(rest(&server, run).await["event"], "RunCompleted", "run {}", run.id);
+            assert_eq!(end(&server, run).await["event"], "RunCompleted", "run {}", run.id);
         }
     }
 
@@ -143,10 +146,23 @@ async fn rest(server: &Server, run: &Run) -> Value {
     ended.unwrap_or_else(|_| panic!("run {} is stuck", run.id))
 }
 
+/// A run's last event; a doubt it waits with is left one.
+async fn end(server: &Server, run: &Run) -> Value {
+    loop {
+        let last = rest(server, run).await;
+        if last["event"] != "RunPaused" {
+            return last;
+        }
+        assert_eq!(run.agent, "doubter", "{last}");
+        let left = decision(server, run, &last, false).send().await.unwrap();
+        assert_eq!(left.status(), 202);
+    }
+}
+
 /// Confirms, kills the server so many milliseconds later, and sees that the confirmation holds if it was taken.
 async fn killed_beside_a_confirmation(server: &mut Server, run: &Run, millis: u64) {
     let paused = rest(server, run).await;
-    let confirmed = tokio::spawn(confirmation(server, run, &paused).send());
+    let confirmed = tokio::spawn(decision(server, run, &paused, true).send());
     sleep(Duration::from_millis(millis)).await;
     server.kill();
     server.restart().await;
@@ -154,16 +170,16 @@ async fn killed_beside_a_confirmation(server: &mut Server, run: &Run, millis: u6
     let now = rest(server, run).await;
     if now["event"] == "RunPaused" {
         assert!(!taken, "the confirmation of run {} was taken and is gone", run.id);
-        let again = confirmation(server, run, &now).send().await.unwrap();
+        let again = decision(server, run, &now, true).send().await.unwrap();
         assert_eq!(again.status(), 202);
     }
 }
 
-/// Says yes to all that a paused run waits for.
-fn confirmation(server: &Server, run: &Run, paused: &Value) -> RequestBuilder {
+/// Says yes or no to all that a paused run waits for.
+fn decision(server: &Server, run: &Run, paused: &Value, confirmed: bool) -> RequestBuilder {
     let mut tools = paused["tools"].clone();
     for tool in tools.as_array_mut().unwrap() {
-        tool["confirmed"] = json!(true);
+        tool["confirmed"] = json!(confirmed);
     }
     let tools = tools.to_string();
     let fields = [
