@@ -19,6 +19,7 @@ mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod once;
 mod promise;
 mod resumes;
 
@@ -34,6 +35,7 @@ fn promises() -> Vec<Promise> {
     vec![
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 
