@@ -60,6 +60,7 @@ impl Driver {
             return self.record(News::ToolsDoubted(doubtful));
         }
         self.write().await?;
+        let seconds = self.limits_seconds();
         let host = Arc::new(RunHost::new(self.machine.view(), &self.inner.clock));
         let mut calls: FuturesUnordered<_> =
             orders.into_iter().map(|order| self.call(&host, order, deadline)).collect();
@@ -71,7 +72,7 @@ impl Driver {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
-                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time(seconds))),
                 () = live.mailed(), if self.given.is_none() => {
                     self.take_mail().await?;
                     continue;
@@ -149,6 +150,7 @@ impl Driver {
 
     /// Performs steps until none is going. A step that ends lets others begin beside those that go on.
     pub(super) async fn run_steps(&mut self, orders: Vec<StepOrder>, deadline: Instant) -> Result<(), Halt> {
+        let seconds = self.limits_seconds();
         let mut tries = FuturesUnordered::new();
         let mut going: BTreeSet<(StepKey, u32)> = BTreeSet::new();
         let mut orders = orders;
@@ -166,7 +168,7 @@ impl Driver {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time(seconds)),
                 done = tries.next() => Ok(done),
             };
             match next {
