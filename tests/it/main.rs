@@ -15,6 +15,7 @@ mod durability;
 mod machine;
 mod runtime;
 mod stores;
+mod workflow_machine;
 
 // What it reaches for: models and tools.
 mod capabilities;
