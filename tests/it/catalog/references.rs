@@ -181,6 +181,6 @@ agents/w.md:4:34: `timeout` belongs to steps of `agent`, `team`, `tool` or `work
         "agents/w.md:4:37: `on_timeout` needs `answer_within`
 agents/w.md:5:82: `approve` cannot stand for what only somebody can tell
 agents/w.md:6:73: `approve` cannot stand for what only somebody can tell
-agents/w.md:7:47: `several` is for a person who is asked; an expression gives a list"
+agents/w.md:7:48: `several` is for a person who is asked; an expression gives a list"
     );
 }

@@ -103,7 +103,10 @@ fn an_expression_that_cannot_be_computed_fails_its_step_and_is_named() {
     };
     let said = |when: &str, why: &str| format!("the step `check` failed: the expression `{when}`: {why}");
     assert_eq!(failed("nope"), said("nope", "undefined value"));
-    assert_eq!(failed("steps.nope.content"), said("steps.nope.content", "undefined value"));
+    assert_eq!(
+        failed("steps.nope.content"),
+        said("steps.nope.content", "undefined value: `steps.nope` is undefined")
+    );
     let endless = "range(90000) | map('string') | join | length > range(90000) | sum";
     assert_eq!(failed(endless), said(endless, "engine ran out of fuel"));
     let mut skipped = condition("check", "nope", vec![agent("a")], vec![]);
