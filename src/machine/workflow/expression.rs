@@ -31,9 +31,10 @@ impl Known<'_> {
     /// The routes it names, each once.
     pub(super) fn routes(&self, text: &str, known: &[&str]) -> Result<Vec<String>, Failure> {
         let value = self.evaluate(text)?;
-        let named: Vec<Value> = match value.kind() {
-            ValueKind::Seq => value.try_iter().map(Iterator::collect).unwrap_or_default(),
-            _ => vec![value],
+        let named: Vec<Value> = if value.kind() == ValueKind::Seq {
+            value.try_iter().map(Iterator::collect).unwrap_or_default()
+        } else {
+            vec![value]
         };
         let mut routes: Vec<String> = Vec::with_capacity(named.len());
         for name in named {

@@ -120,7 +120,7 @@ impl WorkflowMachine {
 
     fn walk(&self, held: &BTreeSet<StepKey>) -> Found {
         match self.view.spec.as_ref() {
-            Spec::Workflow(workflow) => Walk::new(&self.view, workflow, held, &self.doubted).from_the_top(),
+            Spec::Workflow(workflow) => Walk::new(&self.view, workflow, held, &self.doubted).through_all(),
             Spec::Agent(_) | Spec::Team(_) => Found::default(),
         }
     }

@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
         Self { view, workflow, steps, held, doubted, starts, found: Found::default() }
     }
 
-    pub(super) fn from_the_top(mut self) -> Found {
+    pub(super) fn through_all(mut self) -> Found {
         let before = Before { name: None, content: &self.view.input.text, success: true, ran: false };
         let spot = |at, name: &str| Spot { key: StepKey::top(name), index: vec![at], iteration: None };
         let end = match self.list(&self.workflow.steps, spot, before) {
