@@ -191,8 +191,8 @@ impl Story {
         self.machine.view().outcome.clone().unwrap()
     }
 
-    fn content(&self) -> &str {
-        workflow::content(self.machine.view())
+    fn content(&self) -> String {
+        self.machine.view().answer()
     }
 
     fn objection(&self, step: &str, decision: StepDecision) -> Option<String> {

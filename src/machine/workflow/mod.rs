@@ -10,7 +10,7 @@ mod outline;
 mod stage;
 mod walk;
 
-pub use outline::{Stand, StepSight, content, objection, outline, sight};
+pub use outline::{Stand, StepSight, objection, outline, sight};
 
 use std::collections::BTreeSet;
 

@@ -48,14 +48,6 @@ pub fn sight<'a>(view: &'a RunView, step: &StepKey) -> Option<StepSight<'a>> {
     seen(view, view.step(step)?)
 }
 
-/// What a workflow's run came to: the output of its last step that was done.
-pub fn content(view: &RunView) -> &str {
-    let steps = workflow_of(view).map(|workflow| workflow.steps.as_slice()).unwrap_or_default();
-    let outputs = steps.iter().rev().filter_map(|step| view.step(&StepKey::top(&step.name))?.output.as_ref());
-    let mut done = outputs.filter(|output| !output.skipped && output.error.is_none());
-    done.next().map(|output| output.content.as_str()).unwrap_or_default()
-}
-
 /// Why an answer does not fit what is asked; such an answer changes nothing.
 pub fn objection(view: &RunView, answer: &StepAnswer) -> Option<String> {
     let key = &answer.step;

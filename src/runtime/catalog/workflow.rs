@@ -59,8 +59,7 @@ impl Reader<'_> {
     fn step(&mut self, mut file: StepFile, tools: &[DeclaredTool]) -> Option<StepSpec> {
         let action = self.step_action(&mut file, tools)?;
         self.refuse_tries_of_many(&file, &action);
-        let must_tell =
-            !file.requires_user_input.is_empty() || matches!(action, StepAction::Router { choose: None, .. });
+        let must_tell = !file.requires_user_input.is_empty() || tells_only_somebody(&action, tools);
         let on_timeout = self.on_timeout(file.on_timeout, file.answer_within, must_tell);
         Some(StepSpec {
             name: file.name.into_inner(),
@@ -220,5 +219,21 @@ impl Reader<'_> {
             self.fault(text.at(), format!("no valid expression: {reason}"));
         }
         text.into_inner()
+    }
+}
+
+/// Whether whoever is asked has more to say than yes: which way to go, or what came of it elsewhere.
+fn tells_only_somebody(action: &StepAction, tools: &[DeclaredTool]) -> bool {
+    match action {
+        StepAction::Router { choose, .. } => choose.is_none(),
+        StepAction::Tool(name) => tools
+            .iter()
+            .any(|tool| tool.name == *name && (tool.gate.external || !tool.gate.user_input.is_empty())),
+        StepAction::Agent(_)
+        | StepAction::Team(_)
+        | StepAction::Workflow(_)
+        | StepAction::Parallel(_)
+        | StepAction::Condition { .. }
+        | StepAction::Loop { .. } => false,
     }
 }
