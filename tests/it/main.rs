@@ -38,6 +38,7 @@ mod agentos_second_message;
 mod agentos_sessions;
 mod clients;
 mod teams;
+mod workflows;
 
 // What these stand on.
 mod facts;
