@@ -14,10 +14,12 @@
 )]
 
 mod args;
+mod dice;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod promise;
+mod simulation;
 
 use std::process::ExitCode;
 
@@ -28,7 +30,7 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![]
+    vec![Promise::new("simulation", (500, 100_000), simulation::simulation)]
 }
 
 fn main() -> ExitCode {

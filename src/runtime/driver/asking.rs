@@ -44,13 +44,14 @@ impl Driver {
         let live = self.live.clone();
         let asked = async move {
             tokio::select! {
+                biased;
+                reason = live.stopped() => Err(News::Cancelled { reason }),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
                 answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
                     Ok(Ok(answer)) => Ok(answer),
                     Ok(Err(failure)) => Err(News::ModelFailed(failure)),
                     Err(_) => Err(News::ModelFailed(adapter_failed())),
                 },
-                reason = live.stopped() => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
             }
         };
         // A write that fails ends the question too: nobody will hear the answer.
