@@ -52,7 +52,8 @@ pub(crate) async fn simulation(order: Order) -> String {
         broken.extend(first_broken);
     }
     if let Some((seed, wrong)) = broken.into_iter().min() {
-        tell_about(seed, &wrong);
+        let told = wrong.clone();
+        std::thread::spawn(move || tell_about(seed, &told)).join().expect("a story is told to its end");
         panic!("seed {seed}: {wrong:?}; it comes back with `simulation --seed {seed} --count 1`");
     }
     format!(

@@ -78,14 +78,11 @@ fn one_at_a_time(world: &World, session: &str, log: &[Entry]) {
     }
 }
 
-/// Whether only a driver writes it.
+/// Whether only the driver whose turn it is writes it. That a question was cut off is also said when a run that
+/// waits for its turn again is cancelled.
 fn is_driven(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::RunPrepared { .. }
-            | Fact::ModelCalled { .. }
-            | Fact::Said { .. }
-            | Fact::ModelAnswered { .. }
-            | Fact::ModelFailed { .. }
+        Fact::RunPrepared { .. } | Fact::ModelCalled { .. } | Fact::Said { .. } | Fact::ModelAnswered { .. }
     )
 }
