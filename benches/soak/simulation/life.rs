@@ -19,13 +19,16 @@ use super::power::{Death, Power};
 use super::tools::Kit;
 use super::watchers::Watch;
 use super::weather::Weather;
-use super::world::{World, agent, log_of};
+use super::world::{World, agent, log_of, owner};
 use crate::dice::Dice;
 
 /// A process that was to die at a commit it never came to dies then.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// Once faults have stopped, all must be at rest by then.
+/// Faults of the last process end by then.
+const CLEARING: Duration = Duration::from_secs(4);
+
+/// Seconds in which all must come to rest, once faults have stopped.
 const REST: u64 = 3_600;
 
 /// A process that dies.
@@ -35,7 +38,7 @@ pub(super) fn live(world: &Arc<World>, life: u64) {
     world.story.tell("process", || format!("life {life}, until {death:?}"));
     let power = Arc::new(Power::new(life, death));
     within(&power, async {
-        let weather = Weather::seeded(&mut dice);
+        let weather = Weather::seeded(&mut dice, LONGEST);
         let runtime = open(world, &power, weather).await;
         people(world, &runtime, &mut dice, life);
         match death {
@@ -63,27 +66,43 @@ pub(super) fn live(world: &Arc<World>, life: u64) {
     world.ledger.lock().unwrap().process_died(heads);
 }
 
-/// The last process: nothing fails any more, and whoever waits is answered.
+/// The last process: soon nothing fails any more, and whoever waits is answered. Nobody starts it again.
 pub(super) fn rest(world: &Arc<World>, life: u64) {
     let mut dice = dice_of(world.seed, &[30, life]);
     world.story.tell("process", || format!("life {life}, and the last"));
     let power = Arc::new(Power::new(life, Death::Never));
     within(&power, async {
-        let runtime = open(world, &power, Weather::calm()).await;
-        watch(world, &runtime, life);
+        let weather = Weather::seeded(&mut dice, CLEARING);
+        let runtime = open(world, &power, weather).await;
+        people(world, &runtime, &mut dice, life);
+        tokio::time::sleep(LONGEST).await;
         let mut person = client(world, &runtime, &mut dice, "person".into());
         for _ in 0..REST {
             if is_at_rest(world) {
-                return;
+                return knows_it_rests(world, &runtime).await;
             }
             for view in world.paused() {
                 person.answer(&view).await;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        world.must(false, || "what was accepted does not come to an end".into());
+        let open: Vec<_> = world.runs().into_iter().filter(|run| !run.status.is_over()).collect();
+        world.must(false, || format!("does not come to an end: {open:?}"));
     });
     world.ledger.lock().unwrap().process_died([]);
+}
+
+/// What the process says is what the disk says, and it drives nothing any more.
+async fn knows_it_rests(world: &World, runtime: &Runtime) {
+    for run in world.runs() {
+        let told = runtime.run(&owner(), run.id).await.ok();
+        world.must(told.as_ref() == Some(&run), || format!("run {} is {told:?}, and not {run:?}", run.id));
+        let finished = tokio::time::timeout(Duration::from_secs(1), runtime.finished(&owner(), run.id)).await;
+        let finished = finished.ok().and_then(Result::ok);
+        world.must(finished == world.view(&run), || format!("run {} ends as {finished:?}", run.id));
+    }
+    let busy = runtime.stop(Duration::from_secs(1)).await;
+    world.must(busy == 0, || format!("{busy} sessions have something to drive, and nothing is left"));
 }
 
 /// Runs a process until it is done or dead, and takes everything of it away.

@@ -47,7 +47,7 @@ impl Model for MoodyModel {
         if dice.chance(70) {
             tokio::time::sleep(Duration::from_millis(dice.below(60))).await;
         }
-        if dice.chance(self.weather.mood) {
+        if dice.chance(self.weather.mood()) {
             let failure = Failure::new("model_provider_error", "as the seed wants it");
             match dice.below(5) {
                 0 => std::future::pending::<()>().await,
@@ -80,7 +80,7 @@ impl MoodyModel {
                 (dice.below(pauses), Ok(Chunk::Piece(piece)))
             })
             .collect();
-        if dice.chance(self.weather.mood / 2) {
+        if dice.chance(self.weather.mood() / 2) {
             let failure = Failure::new("model_provider_error", "in the middle").retryable();
             match dice.below(3) {
                 0 => return (chunks, true),

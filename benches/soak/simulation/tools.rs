@@ -122,7 +122,7 @@ impl Tool for Handy {
         let mut dice = dice_of(world.seed, &[20, number_of(call.key), times]);
         tokio::time::sleep(Duration::from_millis(dice.below(120))).await;
         power.holds().await;
-        if dice.chance(weather.mood) {
+        if dice.chance(weather.mood()) {
             if dice.chance(30) {
                 std::future::pending::<()>().await;
             }
@@ -131,7 +131,7 @@ impl Tool for Handy {
         self.act(&call);
         tokio::time::sleep(Duration::from_millis(dice.below(120))).await;
         power.holds().await;
-        if dice.chance(weather.mood / 2) {
+        if dice.chance(weather.mood() / 2) {
             return ToolResult::failed("after it was done");
         }
         ToolResult::done(format!("{} of {}", self.spec.name, call.key))

@@ -13,8 +13,8 @@ use crate::dice::Dice;
 pub(super) struct Weather {
     begun: Instant,
     spells: Arc<[Spell]>,
-    /// How often, in a hundred, models and tools misbehave.
-    pub(super) mood: u64,
+    mood: u64,
+    until: Duration,
 }
 
 /// A time in which the disk does not take writes.
@@ -30,25 +30,29 @@ struct Spell {
 }
 
 impl Weather {
-    pub(super) fn seeded(dice: &mut Dice) -> Self {
+    /// Faults until that moment of a life, and none after it.
+    pub(super) fn seeded(dice: &mut Dice, until: Duration) -> Self {
         let spells = (0..dice.below(3)).map(|_| {
-            let from = Duration::from_millis(dice.below(3_000));
+            let from = if dice.chance(25) { 0 } else { dice.below(3_000) };
+            let from = Duration::from_millis(from);
             let until = from + Duration::from_millis(dice.below(1_500));
             let writes = if dice.chance(60) { 100 } else { 30 };
             let reads = if dice.chance(25) { 15 } else { 0 };
             Spell { from, until, full: dice.chance(50), writes, reads }
         });
         let spells = spells.collect();
-        Self { begun: Instant::now(), spells, mood: dice.below(30) }
+        Self { begun: Instant::now(), spells, mood: dice.below(30), until }
     }
 
-    pub(super) fn calm() -> Self {
-        Self { begun: Instant::now(), spells: Arc::new([]), mood: 0 }
+    /// How often, in a hundred, models and tools misbehave.
+    pub(super) fn mood(&self) -> u64 {
+        if self.begun.elapsed() < self.until { self.mood } else { 0 }
     }
 
     fn spell(&self) -> Option<&Spell> {
         let now = self.begun.elapsed();
-        self.spells.iter().find(|spell| (spell.from..spell.until).contains(&now))
+        let spell = self.spells.iter().find(|spell| (spell.from..spell.until).contains(&now));
+        spell.filter(|_| now < self.until)
     }
 
     pub(super) fn write(&self, dice: &mut Dice) -> Result<(), StoreError> {
