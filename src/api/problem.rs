@@ -125,6 +125,7 @@ impl From<runtime::Error> for Problem {
                 retry_after: Some(Duration::from_secs(1)),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             },
+            Error::Damaged => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message),
             Error::Internal => Self::internal(),
         }
     }

@@ -63,6 +63,9 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
     pub queue_depth: usize,
+    /// Whether the machine was started anew since the store was last open, so that pieces of answers that were
+    /// shown may be gone.
+    pub pieces_may_be_lost: bool,
 }
 
 /// A component as it was composed, and its tools.
@@ -103,7 +106,7 @@ impl Runtime {
             stopping: AtomicBool::new(false),
             toolboxes: Mutex::default(),
         });
-        let taken_up = recovery::recover(&inner).await?;
+        let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
         if taken_up > 0 {
             tracing::info!(runs = taken_up, "took up {taken_up} runs that were not finished");
         }

@@ -101,6 +101,6 @@ pub(super) fn put(key: Key, expect: Expect, tags: Tags, value: &impl Serialize) 
 pub(super) fn parse<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
     serde_json::from_slice(&record.body).map_err(|cause| {
         tracing::error!(key = %record.key, %cause, "a stored record cannot be read");
-        Error::Internal
+        Error::Damaged
     })
 }

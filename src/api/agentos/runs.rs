@@ -42,8 +42,9 @@ pub(super) async fn start(
     let order = run_form::order(component.kind, component.id, form)?;
     let runtime = &state.runtime;
     let started = runtime.start(caller.owner(), order).await?;
-    let hangup =
-        (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
+    // Whoever joined a run did not start it: it goes on without them.
+    let bound = !background && started.joined.is_none() && ends_with_its_client(&component.spec);
+    let hangup = bound.then(|| Hangup::new(runtime, &started));
     match (stream, background) {
         (true, _) => Ok(events(runtime, &started, all, hangup)),
         (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
@@ -127,6 +128,7 @@ pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpR
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
 fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
+    let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
         if event.name.ends_stream() {
@@ -156,7 +158,10 @@ pub(super) async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) ->
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {
-            Ok(run) => history.push(runtime.view(owner, &run).await?),
+            Ok(run) => match runtime.view(owner, &run).await {
+                Err(runtime::Error::Damaged) => {}
+                view => history.push(view?),
+            },
             Err(runtime::Error::NoRun(_)) => {}
             Err(error) => return Err(error.into()),
         }

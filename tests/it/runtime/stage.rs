@@ -229,7 +229,20 @@ impl Stage {
         Self { tape, model: Arc::new(Puppet(Box::new(tells))), deeds: Arc::new(watch::Sender::default()) }
     }
 
+    /// The same on another store.
+    pub(super) fn with(&self, tape: Tape) -> Self {
+        Self { tape, model: self.model.clone(), deeds: self.deeds.clone() }
+    }
+
     pub(super) async fn open(&self) -> Runtime {
+        self.open_after(false).await
+    }
+
+    pub(super) async fn open_after_power_cut(&self) -> Runtime {
+        self.open_after(true).await
+    }
+
+    async fn open_after(&self, pieces_may_be_lost: bool) -> Runtime {
         let about = About {
             id: "kit",
             name: "Kit",
@@ -248,6 +261,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: Arc::new(WallClock::default()),
             queue_depth: 16,
+            pieces_may_be_lost,
         };
         Runtime::open(parts).await.unwrap()
     }
@@ -285,6 +299,7 @@ pub(super) struct Tape {
     store: Arc<dyn Store>,
     batches: Arc<Mutex<Vec<Batch>>>,
     failure: Arc<Mutex<Option<StoreError>>>,
+    damaged: Arc<Mutex<Option<Log>>>,
     refused: Arc<watch::Sender<usize>>,
 }
 
@@ -295,6 +310,7 @@ impl Tape {
             store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap(),
             batches: Arc::default(),
             failure: Arc::default(),
+            damaged: Arc::default(),
             refused: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -334,6 +350,12 @@ impl Tape {
         *self.failure.lock().unwrap() = failure;
     }
 
+    /// Nothing of this session's log can be read any more.
+    pub(super) fn damage(&self, session: &str) {
+        let log = Log { owner: owner(), session: session.parse().unwrap() };
+        *self.damaged.lock().unwrap() = Some(log);
+    }
+
     /// Waits until so many writes were refused.
     pub(super) async fn refused(&self, count: usize) {
         self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
@@ -362,6 +384,9 @@ impl Store for Tape {
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        if self.damaged.lock().unwrap().as_ref() == Some(log) {
+            return Err(StoreError::Damaged("an entry".into()));
+        }
         self.store.read(log, after, limit).await
     }
 
