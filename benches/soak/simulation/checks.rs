@@ -5,7 +5,6 @@ mod logs;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use runhold::domain::fact::{Entry, Fact};
 use runhold::domain::id::RunId;
@@ -14,8 +13,7 @@ use runhold::domain::run::{Run, Session, SessionData, Status};
 use runhold::domain::state::apply;
 use runhold::domain::view::RunView;
 
-use super::watchers::{Sight, sights};
-use super::world::{World, log_of, parsed};
+use super::world::{World, parsed};
 
 /// All that is on the disk, read once.
 struct Found {
@@ -70,17 +68,7 @@ pub(super) fn at_rest(world: &World) {
     for run in world.runs() {
         world.must(run.status.is_over(), || format!("run {} is {:?}, and rests", run.id, run.status));
     }
-    for watch in &world.watches {
-        let log = world.disk.log(&log_of(&watch.session)).into_iter().map(Arc::new);
-        let expected: Vec<Sight> = log.flat_map(|entry| sights(&entry)).collect();
-        let seen = watch.seen();
-        let differs = seen.iter().zip(&expected).position(|(seen, there)| seen != there);
-        let same = seen.len() == expected.len() && differs.is_none();
-        world.must(same, || {
-            let at = differs.map(|at| format!("{:?} for {:?}", seen[at], expected[at]));
-            format!("{} saw {} of {}: {at:?}", watch.name, seen.len(), expected.len())
-        });
-    }
+    world.watches.iter().for_each(|watch| watch.check(world));
 }
 
 /// A run's record and its mark among the open runs say what its log says.

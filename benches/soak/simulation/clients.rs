@@ -13,7 +13,7 @@ use runhold::runtime::{Error, Runtime};
 use serde_json::json;
 
 use super::ledger::{End, What};
-use super::world::{FLEETING, LASTING, World, agent, owner};
+use super::world::{AGENTS, FLEETING, LASTING, World, owner};
 use crate::dice::Dice;
 
 /// One client of one process.
@@ -81,16 +81,19 @@ impl Client {
         let session = if self.dice.chance(95) { Some(self.session()) } else { None };
         let number = self.world.ledger.lock().unwrap().requests.len();
         let input = format!("order {number}");
-        let number = self.ask(What::Start { session: session.clone(), input: input.clone(), run: None });
+        let number =
+            self.ask(What::Start { session: session.clone(), input: input.clone(), run: None, joined: None });
         let rule = match self.dice.below(10) {
             0 => Some(OnSecondMessage::Reject),
             1 | 2 => Some(OnSecondMessage::Interrupt),
             3 => Some(OnSecondMessage::Enqueue),
+            4 | 5 => Some(OnSecondMessage::Steer),
             _ => None,
         };
+        let agent = AGENTS[self.dice.below(AGENTS.len() as u64) as usize];
         let order = StartRun {
             kind: ComponentKind::Agent,
-            component: agent().id,
+            component: agent.parse().unwrap(),
             session,
             user: None,
             input: Input { text: input, media: vec![] },
@@ -100,8 +103,13 @@ impl Client {
         let runtime = self.runtime.clone();
         match self.wait(runtime.start(&owner(), order)).await {
             Some(Ok(started)) => {
-                self.tell(|| format!("{number} is {}, queued: {}", started.run, started.queued));
-                self.world.ledger.lock().unwrap().started(number, started.run, started.session);
+                self.tell(|| {
+                    format!(
+                        "{number} is {}, queued: {}, joined: {:?}",
+                        started.run, started.queued, started.joined
+                    )
+                });
+                self.world.ledger.lock().unwrap().started(number, started);
             }
             Some(Err(error)) => self.answered::<()>(number, &Err(error)),
             None => self.tell(|| "leaves".into()),

@@ -12,6 +12,7 @@ use runhold::store::{Append, Batch, Expect, Log, Put, Store, StoreError};
 use super::dice_of;
 use super::power::{Moment, Power};
 use super::weather::Weather;
+use super::world::World;
 use crate::dice::Dice;
 
 /// What is kept, whatever happens to the process.
@@ -179,10 +180,10 @@ impl Disk {
         self.0.lock().unwrap().logs.keys().cloned().collect()
     }
 
-    /// Whether the latest entries of a log hold one that fits.
-    pub(super) fn any_entry(&self, log: &Log, fits: impl Fn(&Entry) -> bool) -> bool {
+    /// How many entries of a log fit.
+    pub(super) fn count(&self, log: &Log, fits: impl Fn(&Entry) -> bool) -> usize {
         let platter = self.0.lock().unwrap();
-        platter.logs.get(log).is_some_and(|pages| pages.entries.iter().rev().any(fits))
+        platter.logs.get(log).map_or(0, |pages| pages.entries.iter().filter(|entry| fits(entry)).count())
     }
 
     /// All records of a kind, of all owners.
@@ -193,10 +194,23 @@ impl Disk {
     }
 }
 
+/// A commit, for a reader.
+fn line(number: u64, batch: &Batch) -> String {
+    let fact = |entry: &Entry| {
+        let debug = format!("{:?}", entry.fact);
+        let name: String = debug.chars().take_while(|letter| letter.is_alphanumeric()).collect();
+        format!("{} {name} of {:x}", entry.seq, entry.run.0.as_u128())
+    };
+    let facts: Vec<_> = batch.append.iter().flat_map(|append| append.entries.iter().map(fact)).collect();
+    let session = batch.append.as_ref().map(|append| append.log.session.as_str()).unwrap_or_default();
+    let keys = batch.puts.iter().map(|put| &put.key).chain(&batch.deletes);
+    let keys: Vec<_> = keys.map(|key| format!("{} {}", key.kind.0, key.id)).collect();
+    format!("commit {number} {session}: {facts:?} {keys:?}")
+}
+
 /// The disk as one process has it.
 pub(super) struct Mounted {
-    pub(super) seed: u64,
-    pub(super) disk: Arc<Disk>,
+    pub(super) world: Arc<World>,
     pub(super) power: Arc<Power>,
     pub(super) weather: Weather,
 }
@@ -205,7 +219,7 @@ impl Mounted {
     /// Reading takes its time, the same for the same question to the same data.
     async fn reads(&self, words: &[u64]) -> Result<(), StoreError> {
         self.power.reads().await;
-        let mut dice = dice_of(self.seed, words);
+        let mut dice = dice_of(self.world.seed, words);
         if dice.chance(20) {
             tokio::time::sleep(Duration::from_millis(1)).await;
             self.power.holds().await;
@@ -219,7 +233,7 @@ impl Store for Mounted {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         self.power.holds().await;
         let number = self.power.next_commit();
-        let mut dice = dice_of(self.seed, &[self.power.life, number]);
+        let mut dice = dice_of(self.world.seed, &[self.power.life, number]);
         let entries = batch.append.iter().flat_map(|append| &append.entries);
         let only_said = batch.append.is_some() && entries.clone().all(is_said) && batch.puts.is_empty();
         let slow = !only_said && dice.chance(70);
@@ -229,7 +243,8 @@ impl Store for Mounted {
         }
         self.weather.write(&mut dice)?;
         self.power.strikes(number, Moment::Before).await;
-        self.disk.0.lock().unwrap().apply(&batch)?;
+        self.world.story.tell("disk", || line(number, &batch));
+        self.world.disk.0.lock().unwrap().apply(&batch)?;
         self.power.strikes(number, Moment::After).await;
         if slow {
             tokio::time::sleep(Duration::from_millis(dice.below(3))).await;
@@ -241,18 +256,18 @@ impl Store for Mounted {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let id = super::number_of(&key.id);
         self.reads(&[1, id, self.power.commits()]).await?;
-        let platter = self.disk.0.lock().unwrap();
+        let platter = self.world.disk.0.lock().unwrap();
         Ok(platter.records.get(key).map(|stored| record(key, stored)))
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.reads(&[2, query.limit as u64, self.power.commits()]).await?;
-        Ok(self.disk.0.lock().unwrap().list(query))
+        Ok(self.world.disk.0.lock().unwrap().list(query))
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.reads(&[3, super::number_of(log.session.as_str()), after, self.disk.head_of(log)]).await?;
-        let platter = self.disk.0.lock().unwrap();
+        self.reads(&[3, super::number_of(log.session.as_str()), after, self.world.disk.head_of(log)]).await?;
+        let platter = self.world.disk.0.lock().unwrap();
         let Some(pages) = platter.logs.get(log) else { return Ok(Vec::new()) };
         let from = pages.entries.partition_point(|entry| entry.last_seq() <= after);
         Ok(pages.entries.iter().skip(from).take(limit).cloned().collect())
@@ -260,6 +275,6 @@ impl Store for Mounted {
 
     async fn head(&self, log: &Log) -> Result<Seq, StoreError> {
         self.reads(&[4, super::number_of(log.session.as_str()), self.power.commits()]).await?;
-        Ok(self.disk.head_of(log))
+        Ok(self.world.disk.head_of(log))
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use runhold::domain::fact::{Answer, Seq};
 use runhold::domain::id::{RunId, SessionId};
+use runhold::domain::run::Started;
 use runhold::store::Log;
 
 /// Something a client asked for.
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    Start { session: Option<SessionId>, input: String, run: Option<RunId> },
+    Start { session: Option<SessionId>, input: String, run: Option<RunId>, joined: Option<Seq> },
     Create(SessionId),
     Delete(SessionId),
     Title(SessionId, String),
@@ -84,9 +85,9 @@ impl Ledger {
     }
 
     /// Its answer named a run.
-    pub(super) fn started(&mut self, number: usize, its_run: RunId, its_session: SessionId) {
-        if let What::Start { session, run, .. } = &mut self.requests[number].what {
-            (*session, *run) = (Some(its_session), Some(its_run));
+    pub(super) fn started(&mut self, number: usize, started: Started) {
+        if let What::Start { session, run, joined, .. } = &mut self.requests[number].what {
+            (*session, *run, *joined) = (Some(started.session), Some(started.run), started.joined);
         }
         self.answered(number, End::Done);
     }

@@ -1,5 +1,6 @@
 //! One process, from its start to its death; and the last one, in which everything must come to rest.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::power::{Death, Power};
 use super::tools::Kit;
 use super::watchers::Watch;
 use super::weather::Weather;
-use super::world::{World, agent, log_of, owner};
+use super::world::{AGENTS, World, agent, log_of, owner};
 use crate::dice::Dice;
 
 /// A process that was to die at a commit it never came to dies then.
@@ -56,12 +57,7 @@ pub(super) fn live(world: &Arc<World>, life: u64) {
         world.disk.lose_unsynced(&mut dice);
     }
     world.story.tell("process", || format!("is dead; power cut: {power_cut}"));
-    for watch in &world.watches {
-        let head = world.disk.head_of(&log_of(&watch.session));
-        if power_cut {
-            watch.unsee_after(head);
-        }
-    }
+    world.lost_power.store(power_cut, Ordering::Relaxed);
     let heads = world.disk.logs().into_iter().map(|log| (log.clone(), world.disk.head_of(&log)));
     world.ledger.lock().unwrap().process_died(heads);
 }
@@ -98,8 +94,9 @@ async fn knows_it_rests(world: &World, runtime: &Runtime) {
         let told = runtime.run(&owner(), run.id).await.ok();
         world.must(told.as_ref() == Some(&run), || format!("run {} is {told:?}, and not {run:?}", run.id));
         let finished = tokio::time::timeout(Duration::from_secs(1), runtime.finished(&owner(), run.id)).await;
-        let finished = finished.ok().and_then(Result::ok);
-        world.must(finished == world.view(&run), || format!("run {} ends as {finished:?}", run.id));
+        let told = finished.ok().and_then(Result::ok).map(|view| (view.messages(), view.outcome));
+        let stored = world.view(&run).map(|view| (view.messages(), view.outcome));
+        world.must(told == stored, || format!("run {} ends as {told:?}, and not {stored:?}", run.id));
     }
     let busy = runtime.stop(Duration::from_secs(1)).await;
     world.must(busy == 0, || format!("{busy} sessions have something to drive, and nothing is left"));
@@ -126,21 +123,17 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
         let kit = Kit::new(world.clone(), power.clone(), weather.clone());
         let model = MoodyModel { world: world.clone(), weather: weather.clone() };
         let parts = Parts {
-            store: Arc::new(Mounted {
-                seed: world.seed,
-                disk: world.disk.clone(),
-                power: power.clone(),
-                weather: weather.clone(),
-            }),
+            store: Arc::new(Mounted { world: world.clone(), power: power.clone(), weather: weather.clone() }),
             models: Models::default().with("sim", Arc::new(model)),
             registry: BUILTIN.get_or_init(|| Registry::builtin(Egress::new())).clone().with(Arc::new(kit)),
-            catalog: Catalog::from_iter([Spec::Agent(agent())]),
+            catalog: Catalog::from_iter(AGENTS.map(|id| Spec::Agent(agent(id)))),
             clock: Arc::new(JumpyClock::new(
                 world.names.clone(),
                 power.life,
                 dice_of(world.seed, &[31, power.life]),
             )),
             queue_depth: 3,
+            pieces_may_be_lost: world.lost_power.load(Ordering::Relaxed),
         };
         match Runtime::open(parts).await {
             Ok(runtime) => {

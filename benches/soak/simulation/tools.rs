@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
-use runhold::domain::fact::Fact;
+use runhold::domain::fact::{Entry, Fact};
+use runhold::domain::id::CallId;
 use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 use runhold::store::Log;
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub(super) struct Deed {
     pub(super) arguments: Value,
     /// How often it was called.
     pub(super) calls: u64,
+    /// How often it may be called, if once is all by itself.
+    pub(super) allowed: u64,
     /// How often it changed the world.
     pub(super) effects: u64,
 }
@@ -145,9 +148,14 @@ impl Handy {
         let scene = call.host.scene();
         let log = Log { owner: owner(), session: scene.session };
         let (_, id) = call.key.split_once('/').unwrap();
-        let announced = world.disk.any_entry(&log, |entry| {
-            entry.run == scene.run && matches!(&entry.fact, Fact::ToolStarted { call } if call.as_str() == id)
-        });
+        let call_id: CallId = id.parse().unwrap();
+        let announces = |entry: &Entry| match &entry.fact {
+            Fact::ToolStarted { call } => entry.run == scene.run && *call == call_id,
+            _ => false,
+        };
+        let announced = world.disk.count(&log, announces) > 0;
+        // Each time a person was asked what became of it, it may have been called once more.
+        let doubts = world.doubts(&log.session, scene.run, &call_id);
         // A session that was deleted takes its log along.
         let deleted = world.disk.head_of(&log) == 0 || world.is_fleeting(&log.session);
         world.must(announced || deleted, || format!("{} is called without an intent", call.key));
@@ -159,9 +167,10 @@ impl Handy {
             ..Deed::default()
         });
         deed.calls += 1;
-        let same = deed.arguments == arguments && deed.tool == self.spec.name;
+        deed.allowed = 1 + doubts as u64;
+        let same = (deed.arguments == arguments || doubts > 0) && deed.tool == self.spec.name;
         world.must(same, || format!("{} is called again, with other arguments: {arguments}", call.key));
-        let may = deed.calls == 1 || self.spec.effect != Effect::Once;
+        let may = deed.calls <= deed.allowed || self.spec.effect != Effect::Once;
         world.must(may, || format!("`{}` is called twice: {}", deed.tool, call.key));
         world.story.tell("tools", || format!("{} {} {arguments}", self.spec.name, call.key));
         deed.calls

@@ -1,5 +1,6 @@
 //! Watchers: they come and go, live longer than processes, and must see every entry once.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,14 @@ use super::world::{World, log_of, owner};
 pub(super) struct Watch {
     pub(super) session: SessionId,
     pub(super) name: String,
-    seen: Mutex<Vec<Sight>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The last number it saw.
+    cursor: Seq,
+    sights: BTreeMap<Seq, Sight>,
 }
 
 /// What one number of a log stands for.
@@ -25,11 +33,15 @@ pub(super) enum Sight {
     Piece(RunId, Piece),
 }
 
-/// An entry, number by number.
-pub(super) fn sights(entry: &Arc<Entry>) -> Vec<Sight> {
+/// An entry, number by number. That numbers were lost stands for none of them.
+fn sights(entry: &Arc<Entry>) -> Vec<(Seq, Sight)> {
     match &entry.fact {
-        Fact::Said { pieces } => pieces.iter().map(|piece| Sight::Piece(entry.run, piece.clone())).collect(),
-        _ => vec![Sight::Fact(entry.clone())],
+        Fact::Said { pieces } => {
+            let piece = |piece: &Piece| Sight::Piece(entry.run, piece.clone());
+            (entry.seq..).zip(pieces.iter().map(piece)).collect()
+        }
+        Fact::Lost { .. } => vec![],
+        _ => vec![(entry.seq, Sight::Fact(entry.clone()))],
     }
 }
 
@@ -41,16 +53,26 @@ impl Watch {
 
     /// The last number it saw.
     pub(super) fn cursor(&self) -> Seq {
-        self.seen.lock().unwrap().len() as Seq
+        self.seen.lock().unwrap().cursor
     }
 
-    pub(super) fn seen(&self) -> Vec<Sight> {
-        self.seen.lock().unwrap().clone()
-    }
-
-    /// A power cut took pieces away that it had seen: nobody can have them again.
-    pub(super) fn unsee_after(&self, head: Seq) {
-        self.seen.lock().unwrap().truncate(head as usize);
+    /// Over all its connections, it saw what is in the log and nothing else, but for pieces whose numbers the log
+    /// says were lost.
+    pub(super) fn check(&self, world: &World) {
+        let log: Vec<_> = world.disk.log(&log_of(&self.session)).into_iter().map(Arc::new).collect();
+        let there: BTreeMap<Seq, Sight> = log.iter().flat_map(sights).collect();
+        let seen = self.seen.lock().unwrap();
+        for (seq, sight) in &there {
+            let saw = seen.sights.get(seq);
+            world.must(saw == Some(sight), || format!("{} saw {saw:?} at {seq}, for {sight:?}", self.name));
+        }
+        let is_lost = |seq: &Seq| {
+            let covers = |entry: &Arc<Entry>| (entry.seq..=entry.last_seq()).contains(seq);
+            log.iter().any(|entry| matches!(entry.fact, Fact::Lost { .. }) && covers(entry))
+        };
+        for (seq, sight) in seen.sights.iter().filter(|(seq, _)| !there.contains_key(seq)) {
+            world.must(is_lost(seq), || format!("{} saw {sight:?} at {seq}, for nothing", self.name));
+        }
     }
 
     /// Comes, watches for a while, goes, and comes back, as long as the process lives.
@@ -75,13 +97,20 @@ impl Watch {
     }
 
     fn see(&self, world: &World, entry: &Arc<Entry>) {
-        let cursor = self.cursor();
-        world.must(entry.seq == cursor + 1, || format!("{}: {} after {cursor}", self.name, entry.seq));
+        let mut seen = self.seen.lock().unwrap();
+        let cursor = seen.cursor;
+        // Some of the numbers that are said to be lost may have been seen.
+        let follows = match entry.fact {
+            Fact::Lost { .. } => entry.seq <= cursor + 1 && entry.last_seq() > cursor,
+            _ => entry.seq == cursor + 1,
+        };
+        world.must(follows, || format!("{}: {} after {cursor}", self.name, entry.seq));
         let head = world.disk.head_of(&log_of(&self.session));
         world.must(entry.last_seq() <= head, || {
-            format!("{}: saw {} before it was written", self.name, entry.seq)
+            format!("{} saw {} before it was written", self.name, entry.seq)
         });
         world.story.tell(&self.name, || format!("{} of {}", entry.seq, entry.run));
-        self.seen.lock().unwrap().extend(sights(entry));
+        seen.cursor = entry.last_seq();
+        seen.sights.extend(sights(entry));
     }
 }

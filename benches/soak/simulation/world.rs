@@ -1,12 +1,14 @@
 //! Everything that outlives a process: the disk, what was done, what clients know.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use runhold::domain::Object;
 use runhold::domain::document::Record;
-use runhold::domain::id::{Owner, SessionId};
+use runhold::domain::fact::{Entry, Fact};
+use runhold::domain::id::{CallId, Owner, RunId, SessionId};
 use runhold::domain::run::{Run, Status};
-use runhold::domain::spec::{AgentSpec, CapabilityRef, Limits, OnDisconnect, OnSecondMessage};
+use runhold::domain::spec::{AgentSpec, CapabilityRef, InDoubt, Limits, OnDisconnect, OnSecondMessage};
 use runhold::domain::view::RunView;
 use runhold::store::Log;
 use serde::de::DeserializeOwned;
@@ -36,6 +38,8 @@ pub(super) struct World {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) watches: Vec<Arc<Watch>>,
     pub(super) story: Story,
+    /// Whether the last process died with the whole machine.
+    pub(super) lost_power: AtomicBool,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -51,6 +55,7 @@ impl World {
             ledger: Mutex::default(),
             watches: watches.map(Arc::new).collect(),
             story: Story::new(tells),
+            lost_power: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
     }
@@ -83,6 +88,15 @@ impl World {
         RunView::of(run.id, &self.disk.log(&log_of(&run.session)))
     }
 
+    /// How often it was not known whether a call took effect, and a person was asked.
+    pub(super) fn doubts(&self, session: &SessionId, run: RunId, call: &CallId) -> usize {
+        let doubts = |entry: &Entry| match &entry.fact {
+            Fact::ToolDoubted { calls } => entry.run == run && calls.contains(call),
+            _ => false,
+        };
+        self.disk.count(&log_of(session), doubts)
+    }
+
     /// Runs that wait for somebody, as far as they are known.
     pub(super) fn paused(&self) -> Vec<RunView> {
         let paused = self.runs().into_iter().filter(|run| run.status == Status::Paused);
@@ -102,10 +116,13 @@ pub(super) fn log_of(session: &SessionId) -> Log {
     Log { owner: owner(), session: session.clone() }
 }
 
-/// The agent that runs.
-pub(super) fn agent() -> AgentSpec {
+/// The agents that run; the second asks a person what became of a call in doubt.
+pub(super) const AGENTS: [&str; 2] = ["teller", "asker"];
+
+/// One of them.
+pub(super) fn agent(id: &str) -> AgentSpec {
     AgentSpec {
-        id: "worker".parse().unwrap(),
+        id: id.parse().unwrap(),
         name: "Worker".into(),
         description: None,
         instructions: "Work.".into(),
@@ -117,6 +134,7 @@ pub(super) fn agent() -> AgentSpec {
         session_state: Object::new(),
         limits: Limits { model_calls: 8, tool_calls: 10, seconds: 8, tokens: 0 },
         on_second_message: OnSecondMessage::Enqueue,
+        in_doubt: if id == "asker" { InDoubt::AskPerson } else { InDoubt::TellModel },
         on_disconnect: OnDisconnect::Continue,
         output_schema: None,
         metadata: Object::new(),

@@ -11,7 +11,7 @@ use crate::simulation::world::World;
 pub(super) fn check(world: &World, found: &Found) {
     let deeds = world.deeds.0.lock().unwrap();
     for (key, deed) in &*deeds {
-        let at_most_once = effect_of(&deed.tool) != Effect::Once || deed.effects <= 1;
+        let at_most_once = effect_of(&deed.tool) != Effect::Once || deed.effects <= deed.allowed;
         world.must(at_most_once, || format!("`{}` took effect {} times: {key}", deed.tool, deed.effects));
     }
     let nothing = Deed::default();
@@ -32,14 +32,17 @@ fn one(world: &World, key: &str, call: &Call, deed: &Deed) {
     let approved = matches!(decision, Some(Decision::Approved { .. }));
     let is_gated = matches!(call.call.name.as_str(), "launch" | "form" | "outside");
     let allowed = call.started.is_some() && (approved || !is_gated);
+    let allowed = allowed || call.doubted;
     world.must(allowed || deed.calls == 0, || format!("{key} was called, and not allowed: {call:?}"));
     let Some(result) = &call.result else { return };
     let is_once = effect_of(&call.call.name) == Effect::Once;
     let fits = match result.verdict {
-        Verdict::Done if matches!(decision, Some(Decision::Executed { .. })) => deed.effects == 0,
+        Verdict::Done if matches!(decision, Some(Decision::Executed { .. })) => {
+            deed.effects == 0 || call.doubted
+        }
         Verdict::Done => deed.effects > 0,
         Verdict::Failed | Verdict::Cancelled => true,
-        Verdict::Refused => deed.calls == 0,
+        Verdict::Refused => deed.calls == 0 || call.doubted,
         Verdict::InDoubt => is_once,
     };
     world.must(fits, || format!("{key} is {:?} and {deed:?}", result.verdict));

@@ -44,6 +44,7 @@ fn one_run(world: &World, run: RunId, entries: &[&Entry]) {
             Fact::ToolStarted { call } => {
                 world.must(started.insert(call), || format!("run {run}: {call} starts twice"));
             }
+            Fact::ToolDoubted { calls } => calls.iter().for_each(|call| _ = started.remove(call)),
             Fact::ToolFinished { call, .. } => {
                 world.must(finished.insert(call), || format!("run {run}: {call} finishes twice"));
             }

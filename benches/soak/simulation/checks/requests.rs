@@ -1,7 +1,8 @@
 //! What clients were told is so: done is done, refused is not, and the order of runs is theirs.
 
-use runhold::domain::fact::{Answer, Fact};
+use runhold::domain::fact::{Answer, Entry, Fact, Seq};
 use runhold::domain::id::{RunId, SessionId};
+use runhold::domain::view::RunView;
 
 use super::Found;
 use crate::simulation::ledger::{Ledger, Request, What};
@@ -11,8 +12,9 @@ pub(super) fn check(world: &World, found: &Found) {
     let ledger = world.ledger.lock().unwrap();
     for request in &ledger.requests {
         match &request.what {
-            What::Start { session, input, run } => {
-                started(world, found, &ledger, request, (session.as_ref(), input, *run));
+            What::Start { session, input, run, joined } => {
+                let start = Start { session: session.as_ref(), input, run: *run, joined: *joined };
+                started(world, found, &ledger, request, &start);
             }
             What::Answer { run, session, answers } => {
                 if ledger.deletes(session).next().is_none() {
@@ -48,22 +50,43 @@ pub(super) fn check(world: &World, found: &Found) {
     in_order(world, found, &ledger);
 }
 
-type Start<'a> = (Option<&'a SessionId>, &'a str, Option<RunId>);
+struct Start<'a> {
+    session: Option<&'a SessionId>,
+    input: &'a str,
+    run: Option<RunId>,
+    joined: Option<Seq>,
+}
 
-fn started(
-    world: &World,
-    found: &Found,
-    ledger: &Ledger,
-    request: &Request,
-    (session, input, run): Start<'_>,
-) {
+impl Start<'_> {
+    /// Whether its message is in the log, as the start of a run or in a run that it joined.
+    fn is_there(&self, found: &Found) -> bool {
+        let Some(view) = self.run.and_then(|run| found.views.get(&run)) else { return false };
+        let joins = |entry: &Entry| match &entry.fact {
+            Fact::Steered { input } => entry.run == view.run && input.text == self.input,
+            _ => false,
+        };
+        match self.joined {
+            None => view.input.text == self.input,
+            Some(seq) => {
+                let mut log = found.logs[view.session.as_str()].iter();
+                log.any(|entry| entry.seq == seq && joins(entry))
+            }
+        }
+    }
+}
+
+fn started(world: &World, found: &Found, ledger: &Ledger, request: &Request, start: &Start<'_>) {
+    let input = start.input;
     if !request.may_be_done() {
-        let there = found.views.values().any(|view| view.input.text == input);
+        let holds = |view: &RunView| {
+            view.input.text == input || view.steers.iter().any(|steer| steer.input.text == input)
+        };
+        let there = found.views.values().any(holds);
         world.must(!there, || format!("`{input}` was refused, and runs"));
         return;
     }
-    let (Some(session), Some(run)) = (session, run) else { return };
-    let there = found.views.get(&run).is_some_and(|view| view.input.text == input);
+    let (Some(session), Some(run)) = (start.session, start.run) else { return };
+    let there = start.is_there(found);
     let survives = ledger.deletes(session).all(|delete| delete.is_before(request.begun));
     world.must(there || !survives, || format!("run {run} of `{input}` is acknowledged, and not there"));
     let gone = ledger.deletes(session).any(|delete| delete.is_done() && request.is_before(delete.begun));
@@ -102,7 +125,9 @@ fn answered(world: &World, found: &Found, request: &Request, run: RunId, answers
     }
     for answer in &recorded {
         let count = recorded.iter().filter(|other| other.call == answer.call).count();
-        world.must(count == 1, || format!("run {run}: `{}` was decided {count} times", answer.call));
+        // Who doubts a call is asked again.
+        let asked = 1 + world.doubts(&view.session, run, &answer.call);
+        world.must(count <= asked, || format!("run {run}: `{}` was decided {count} times", answer.call));
     }
 }
 
@@ -144,7 +169,9 @@ fn in_order(world: &World, found: &Found, ledger: &Ledger) {
         .requests
         .iter()
         .filter_map(|request| match &request.what {
-            What::Start { session: Some(session), run: Some(run), .. } => Some((request, session, *run)),
+            What::Start { session: Some(session), run: Some(run), joined: None, .. } => {
+                Some((request, session, *run))
+            }
             _ => None,
         })
         .filter_map(|(request, session, run)| Some((request, session, run, began(run)?.seq)))
