@@ -33,7 +33,7 @@ const THREADS: u64 = 2;
 const TWICE: u64 = 50;
 
 /// Lines of a story that are printed when it ends badly.
-const LAST_LINES: usize = 120;
+const LAST_LINES: usize = 400;
 
 /// Tries seeds from the order's on; each is a world of its own.
 pub(crate) async fn simulation(order: Order) -> String {
