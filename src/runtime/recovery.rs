@@ -59,8 +59,11 @@ fn is_passing(error: &Error) -> bool {
 
 async fn driver_of(inner: &Arc<Inner>, owner: &Owner, run: &Run, power_cut: bool) -> Result<Driver, Error> {
     let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
-    let driver = inner.driver_of(run, live).await?;
-    Ok(if power_cut { driver.after_power_cut() } else { driver })
+    let mut driver = inner.driver_of(run, live).await?;
+    if power_cut {
+        driver.lose_pieces().await?;
+    }
+    Ok(driver)
 }
 
 /// Ends a run whose log cannot be read back: nobody could ever drive it on, and none may look as if it were going.

@@ -57,7 +57,7 @@ pub(super) fn live(world: &Arc<World>, life: u64) {
         world.disk.lose_unsynced(&mut dice);
     }
     world.story.tell("process", || format!("is dead; power cut: {power_cut}"));
-    world.lost_power.store(power_cut, Ordering::Relaxed);
+    world.lost_power.fetch_or(power_cut, Ordering::Relaxed);
     let heads = world.disk.logs().into_iter().map(|log| (log.clone(), world.disk.head_of(&log)));
     world.ledger.lock().unwrap().process_died(heads);
 }
@@ -138,6 +138,7 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
         match Runtime::open(parts).await {
             Ok(runtime) => {
                 power.opened();
+                world.lost_power.store(false, Ordering::Relaxed);
                 return runtime;
             }
             Err(error) => {

@@ -73,7 +73,7 @@ struct Seen {
 
 impl Seen {
     fn of(world: &World, lives: u64) -> Self {
-        let entries = world.disk.logs().iter().map(|log| world.disk.head_of(log)).sum();
+        let entries = world.disk.logs().iter().map(|log| world.disk.count(log, |_| true) as u64).sum();
         let calls = world.deeds.0.lock().unwrap().values().map(|deed| deed.calls).sum();
         Self { lives, runs: world.runs().len() as u64, entries, calls }
     }

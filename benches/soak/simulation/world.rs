@@ -38,7 +38,7 @@ pub(super) struct World {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) watches: Vec<Arc<Watch>>,
     pub(super) story: Story,
-    /// Whether the last process died with the whole machine.
+    /// Whether the machine lost its power since a process was last ready.
     pub(super) lost_power: AtomicBool,
     wrong: Mutex<Vec<String>>,
 }
