@@ -18,6 +18,7 @@ mod dice;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod once;
 mod promise;
 mod simulation;
 
@@ -30,7 +31,10 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![Promise::new("simulation", (500, 100_000), simulation::simulation)]
+    vec![
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
+        Promise::new("simulation", (500, 100_000), simulation::simulation),
+    ]
 }
 
 fn main() -> ExitCode {

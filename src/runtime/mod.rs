@@ -2,8 +2,8 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `recovery` takes up
-//! what a crash left.
+//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `receipts` sees to it
+//! that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
 mod calls;
 pub mod catalog;
@@ -15,6 +15,7 @@ mod journal;
 mod lanes;
 mod past;
 mod prompt;
+mod receipts;
 mod records;
 mod recovery;
 mod runs;
@@ -43,6 +44,8 @@ use catalog::Catalog;
 pub use error::Error;
 use journal::{Journal, unpoisoned};
 use lanes::Lanes;
+use receipts::Receipts;
+pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -80,6 +83,7 @@ struct Inner {
     queue_depth: usize,
     journal: Arc<Journal>,
     lanes: Lanes,
+    receipts: Receipts,
     idle: Notify,
     stopping: AtomicBool,
     since: Timestamp,
@@ -102,6 +106,7 @@ impl Runtime {
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             lanes: Lanes::default(),
+            receipts: Receipts::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
             toolboxes: Mutex::default(),
