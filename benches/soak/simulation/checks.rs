@@ -89,8 +89,8 @@ fn records_agree(world: &World, found: &Found) {
         world.must(agrees, || {
             format!("run {}: {:?} on record, {:?} in its log", run.id, run.status, view.status)
         });
-        let own = found.logs[run.session.as_str()].iter().filter(|entry| entry.run == run.id);
-        let ends = own.clone().next().map(|first| first.seq).zip(own.last().map(Entry::last_seq));
+        let mut own = found.logs[run.session.as_str()].iter().filter(|entry| entry.run == run.id);
+        let ends = own.clone().next().map(|first| first.seq).zip(own.next_back().map(Entry::last_seq));
         let last = ends.filter(|_| run.status.is_over()).map(|(_, last)| last);
         world.must(ends.map(|(first, _)| first) == Some(run.first) && last == run.last, || {
             format!("run {}: from {} to {:?} on record, {ends:?} in its log", run.id, run.first, run.last)
