@@ -15,11 +15,13 @@
 
 mod args;
 mod dice;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod once;
 mod promise;
+mod resumes;
 mod simulation;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ fn promises() -> Vec<Promise> {
     vec![
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
         Promise::new("simulation", (500, 100_000), simulation::simulation),
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
     ]
 }
 

@@ -124,10 +124,13 @@ impl Client {
         // The latest are the ones that may still go.
         let latest = known.len().min(6) as u64;
         let (run, _) = &known[known.len() - 1 - self.dice.below(latest) as usize];
+        let number = self.ask(What::Cancel(*run));
         let runtime = self.runtime.clone();
         let command = Command::Cancel { reason: format!("{} wants it", self.name) };
         let told = self.wait(runtime.tell(&owner(), *run, command)).await;
-        self.tell(|| format!("cancels {run}: {told:?}"));
+        if let Some(told) = told {
+            self.answered(number, &told);
+        }
     }
 
     async fn answer_somebody(&mut self) {

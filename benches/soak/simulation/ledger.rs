@@ -13,6 +13,7 @@ pub(super) enum What {
     Start { session: Option<SessionId>, input: String, run: Option<RunId>, joined: Option<Seq> },
     Create(SessionId),
     Delete(SessionId),
+    Cancel(RunId),
     Title(SessionId, String),
     Metadata(SessionId, String),
     Answer { run: RunId, session: SessionId, answers: Vec<Answer> },
@@ -110,6 +111,11 @@ impl Ledger {
             _ => None,
         });
         known.collect()
+    }
+
+    /// Whether anybody asked for a run's end.
+    pub(super) fn wants_cancelled(&self, run: RunId) -> bool {
+        self.requests.iter().any(|request| matches!(request.what, What::Cancel(id) if id == run))
     }
 
     /// Requests to take a session away.

@@ -34,7 +34,7 @@ const THREADS: u64 = 2;
 const TWICE: u64 = 50;
 
 /// Lines of a story that are printed when it ends badly.
-const LAST_LINES: usize = 400;
+const LAST_LINES: usize = 200;
 
 /// Tries seeds from the order's on; each is a world of its own.
 pub(crate) async fn simulation(order: Order) -> String {
@@ -128,9 +128,10 @@ fn try_seed(seed: u64, tells: bool) -> (Arc<World>, Seen) {
     (world, seen)
 }
 
-/// Tells the end of a story that ended badly.
+/// Tells the end of a story that ended badly, after what the program itself had to say.
 fn tell_about(seed: u64, wrong: &[String]) {
-    let (again, _) = try_seed(seed, true);
+    let log = tracing_subscriber::fmt().without_time().with_writer(std::io::stderr).finish();
+    let (again, _) = tracing::subscriber::with_default(log, || try_seed(seed, true));
     if again.wrong() != wrong {
         eprintln!("seed {seed} does not come back: {:?}", again.wrong());
     }

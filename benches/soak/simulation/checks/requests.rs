@@ -27,6 +27,8 @@ pub(super) fn check(world: &World, found: &Found) {
                 let must = request.is_done() && lasting;
                 world.must(there || !must, || format!("session {session} is acknowledged, and not there"));
             }
+            // Whoever wants it gone may be heard just before it begins, or just after its end.
+            What::Cancel(_) => {}
             What::Delete(session) => deleted(world, found, &ledger, request, session),
         }
     }
@@ -159,7 +161,8 @@ fn last_change_stands(
     world.must(!refused, || format!("session {id}: {stands:?} was refused, and stands"));
 }
 
-/// A run that was acknowledged before another was asked for begins before it.
+/// A run that was acknowledged before another was asked for begins before it, unless somebody wanted it cancelled:
+/// then it has left its place, and if the process dies before that is written, it begins after all.
 fn in_order(world: &World, found: &Found, ledger: &Ledger) {
     let began = |run: RunId| {
         let log = &found.logs[found.runs.get(&run)?.session.as_str()];
@@ -178,6 +181,9 @@ fn in_order(world: &World, found: &Found, ledger: &Ledger) {
         .collect();
     for (later, session, run, seq) in &starts {
         for (earlier, other_session, other, other_seq) in &starts {
+            if ledger.wants_cancelled(*other) {
+                continue;
+            }
             let overtaken = session == other_session && earlier.is_before(later.begun) && other_seq > seq;
             world.must(!overtaken, || format!("session {session}: {run} begins before {other}"));
         }
