@@ -30,7 +30,7 @@ impl Folder {
     }
 
     async fn open(&self) -> Arc<dyn Store> {
-        store::open(&self.config, self.dir.path()).await.unwrap()
+        store::open(&self.config, self.dir.path()).await.unwrap().store
     }
 
     /// What `kill -9` would leave of a store that is open now.
