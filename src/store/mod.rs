@@ -116,7 +116,7 @@ pub enum Expect {
 }
 
 /// Why a store did not do it.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Somebody was faster, or the caller is wrong about what is stored.
     #[error("conflict on {0}")]
