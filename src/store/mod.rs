@@ -18,6 +18,7 @@ use crate::domain::document::{Key, Page, Query, Record, Tags};
 use crate::domain::fact::{Entry, Seq};
 use crate::domain::id::{Owner, SessionId};
 
+pub use self::embedded::dump;
 pub use self::embedded::{LostPieces, Opened, open};
 
 /// Names a log: a session of an owner.

@@ -8,7 +8,9 @@
 mod ballast;
 mod boot;
 mod committer;
+pub mod dump;
 mod entries;
+mod guarded;
 mod journal;
 #[cfg(test)]
 mod journal_tests;

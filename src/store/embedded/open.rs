@@ -2,12 +2,13 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ballast::Ballast;
 use super::boot::{Boot, Closing, LostPieces};
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
+use super::guarded::Guarded;
 use super::journal::JournalFolder;
 use super::journaled::{Journaled, Limits};
 use super::kv::{Changes, Kv};
@@ -123,18 +124,29 @@ fn open_journaled(
     Ok(Arc::new(journaled.map_err(|error| open_error(folder, error))?))
 }
 
-fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
+pub(super) fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
     let failed = |error| open_error(folder, error);
     match config {
         StoreConfig::Memory {} => Ok(Arc::new(Memory::default())),
         StoreConfig::Sled { cache_mib } => {
             refuse_other(folder, "redb", "sled")?;
-            Ok(Arc::new(Sled::open(&folder.join("sled"), cache_mib).map_err(failed)?))
+            let path = folder.join("sled");
+            Ok(Arc::new(Guarded::open(|| Sled::open(&path, cache_mib)).map_err(failed)?))
         }
         StoreConfig::Redb { cache_mib } => {
             refuse_other(folder, "sled", "redb")?;
-            Ok(Arc::new(Redb::open(&folder.join("redb"), cache_mib).map_err(failed)?))
+            let path = folder.join("redb");
+            Ok(Arc::new(Guarded::open(|| Redb::open(&path, cache_mib)).map_err(failed)?))
         }
+    }
+}
+
+/// Where an engine keeps what it has; nowhere if it forgets.
+pub(super) fn engine_path(config: &StoreConfig, folder: &Path) -> Option<PathBuf> {
+    match config {
+        StoreConfig::Memory {} => None,
+        StoreConfig::Sled { .. } => Some(folder.join("sled")),
+        StoreConfig::Redb { .. } => Some(folder.join("redb")),
     }
 }
 
@@ -148,21 +160,28 @@ fn refuse_other(folder: &Path, other: &str, known: &str) -> Result<(), OpenError
 
 /// Reads the format, or writes ours into an empty folder.
 pub(super) fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> {
-    let failed = |error| open_error(folder, error);
-    match kv.get(keys::FORMAT).map_err(failed)? {
-        Some(found) if found == FORMAT.as_bytes() => Ok(()),
-        Some(found) => {
+    if read_format(kv, folder)? {
+        return Ok(());
+    }
+    let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
+    kv.apply(Arc::new(changes)).map_err(|error| open_error(folder, error))
+}
+
+/// Whether the format is written there; then it is ours.
+///
+/// # Errors
+/// [`OpenError::Format`] if it is another one.
+pub(super) fn read_format(kv: &dyn Kv, folder: &Path) -> Result<bool, OpenError> {
+    match kv.get(keys::FORMAT).map_err(|error| open_error(folder, error))? {
+        Some(found) if found != FORMAT.as_bytes() => {
             let found = String::from_utf8_lossy(&found).into_owned();
             Err(OpenError::Format { folder: folder.into(), found, known: FORMAT.into() })
         }
-        None => {
-            let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
-            kv.apply(Arc::new(changes)).map_err(failed)
-        }
+        found => Ok(found.is_some()),
     }
 }
 
-fn open_error(folder: &Path, error: StoreError) -> OpenError {
+pub(super) fn open_error(folder: &Path, error: StoreError) -> OpenError {
     let folder = folder.into();
     match error {
         StoreError::Damaged(reason) => OpenError::Damaged { folder, reason: reason.to_string() },

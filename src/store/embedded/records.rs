@@ -191,7 +191,12 @@ fn total(kv: &dyn Kv, query: &Query, list: &List) -> Result<u64, StoreError> {
 /// Names that are too long for a header, as a number of bytes.
 pub(super) fn check_size(put: &Put) -> Result<(), StoreError> {
     let tags: usize = put.tags.names.iter().map(|tag| tag.name.len() + tag.value.len() + 8).sum();
-    match tags.max(put.key.id.len()) {
+    check_names(&put.key.id, tags)
+}
+
+/// The same of an id and so many bytes of tags.
+pub(super) fn check_names(id: &str, tags: usize) -> Result<(), StoreError> {
+    match tags.max(id.len()) {
         bytes if bytes > MAX_NAMES_BYTES => Err(StoreError::TooLarge { bytes }),
         _ => Ok(()),
     }
