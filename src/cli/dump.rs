@@ -22,7 +22,7 @@ pub(super) fn export(config: &Config, file: &Path) -> ExitCode {
     let done = if is_dash(file) {
         export_to(config, &mut BufWriter::new(io::stdout().lock()))
     } else {
-        File::create(file).with_context(|| format!("cannot create {}", file.display())).and_then(|created| {
+        private(file).with_context(|| format!("cannot create {}", file.display())).and_then(|created| {
             let seen = export_to(config, &mut BufWriter::new(&created))?;
             created.sync_all().with_context(|| format!("cannot write {}", file.display()))?;
             Ok(seen)
@@ -35,6 +35,11 @@ pub(super) fn export(config: &Config, file: &Path) -> ExitCode {
         }
         Err(error) => complain(&error),
     }
+}
+
+/// What people said is for its owner alone, as the data folder is.
+fn private(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
 }
 
 fn export_to(config: &Config, out: &mut dyn Write) -> anyhow::Result<dump::Seen> {

@@ -1,31 +1,40 @@
-//! An engine that panics has failed: it must not take the thread with it that asked.
+//! What every engine needs that keeps its data in files: that a panic is an error, and that lost writes show.
 //!
-//! Both engines trust their files, and a damaged one can make them stop at a surprise.
+//! Both engines trust their files. Damage can make them stop at a surprise, which must not take the thread with it
+//! that asked, or forget.
 
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::applied::{self, Applied};
 use super::kv::{Changes, Direction, Kv, Visit};
 use crate::store::StoreError;
 
 /// Another engine, whose panics are errors.
-pub(super) struct Guarded<K>(K);
+pub(super) struct Guarded<K> {
+    engine: K,
+    applied: Applied,
+}
 
 impl<K: Kv> Guarded<K> {
-    /// Opens an engine.
+    /// Opens an engine in a data folder. Whether it has all it had is for the caller to ask of [`Applied`].
     ///
     /// # Errors
     /// Those of the engine; a panic is damage.
-    pub(super) fn open(open: impl FnOnce() -> Result<K, StoreError>) -> Result<Self, StoreError> {
-        guard(open).map(Self)
+    pub(super) fn open(
+        folder: &Path,
+        open: impl FnOnce() -> Result<K, StoreError>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { engine: guard(open)?, applied: Applied::of(folder) })
     }
 }
 
 impl<K: Kv> Kv for Guarded<K> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        guard(|| self.0.get(key))
+        guard(|| self.engine.get(key))
     }
 
     fn scan(
@@ -34,15 +43,20 @@ impl<K: Kv> Kv for Guarded<K> {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        guard(|| self.0.scan(range, direction, visit))
+        guard(|| self.engine.scan(range, direction, visit))
     }
 
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
-        guard(|| self.0.apply(changes))
+        let number = applied::number_in(&changes);
+        guard(|| self.engine.apply(changes))?;
+        if let Some(number) = number {
+            self.applied.note(number);
+        }
+        Ok(())
     }
 
     fn blocks(&self) -> bool {
-        self.0.blocks()
+        self.engine.blocks()
     }
 }
 

@@ -5,9 +5,12 @@
 //! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
 //! the pieces of answers that are written but not yet synced.
 
+mod applied;
 mod ballast;
 mod boot;
 mod committer;
+#[cfg(test)]
+mod damage_tests;
 pub mod dump;
 mod entries;
 mod guarded;

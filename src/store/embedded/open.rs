@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::applied::Applied;
 use super::ballast::Ballast;
 use super::boot::{Boot, Closing, LostPieces};
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
@@ -119,6 +120,8 @@ fn open_journaled(
     journal: &Arc<JournalFolder>,
 ) -> Result<Arc<dyn Kv>, OpenError> {
     let engine = open_engine(config, folder)?;
+    // An engine that has lost everything looks like a new one, so this comes first.
+    Applied::of(folder).check(&*engine).map_err(|error| open_error(folder, error))?;
     check_format(&*engine, folder)?;
     let journaled = Journaled::open(engine, Arc::clone(journal), Limits::default());
     Ok(Arc::new(journaled.map_err(|error| open_error(folder, error))?))
@@ -131,12 +134,12 @@ pub(super) fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn 
         StoreConfig::Sled { cache_mib } => {
             refuse_other(folder, "redb", "sled")?;
             let path = folder.join("sled");
-            Ok(Arc::new(Guarded::open(|| Sled::open(&path, cache_mib)).map_err(failed)?))
+            Ok(Arc::new(Guarded::open(folder, || Sled::open(&path, cache_mib)).map_err(failed)?))
         }
         StoreConfig::Redb { cache_mib } => {
             refuse_other(folder, "sled", "redb")?;
             let path = folder.join("redb");
-            Ok(Arc::new(Guarded::open(|| Redb::open(&path, cache_mib)).map_err(failed)?))
+            Ok(Arc::new(Guarded::open(folder, || Redb::open(&path, cache_mib)).map_err(failed)?))
         }
     }
 }

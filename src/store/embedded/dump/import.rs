@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, Read};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +18,9 @@ use super::walk::Names;
 use super::{Counts, DumpError, Seen};
 use crate::domain::document::Key;
 use crate::domain::fact::{Entry, Seq};
+use crate::store::embedded::applied::Applied;
 use crate::store::embedded::entries::{self, Draft};
+use crate::store::embedded::journaled::applied_mark;
 use crate::store::embedded::keys::{self, List};
 use crate::store::embedded::kv::{Changes, Kv};
 use crate::store::embedded::lock::FolderLock;
@@ -56,6 +58,8 @@ pub fn import(config: &StoreConfig, folder: &Path, input: &mut dyn BufRead) -> R
     let moved = seen.and_then(|seen| {
         let grown = engine_path(config, &growing).ok_or(DumpError::InMemory)?;
         put_in_place(&grown, &target).map_err(io)?;
+        // In this order: without it a store is whole, and it without a store says that one was lost.
+        put_in_place(&Applied::path(&growing), &Applied::path(folder)).map_err(io)?;
         Ok(seen)
     });
     let removed = remove(&growing);
@@ -84,7 +88,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
 }
 
-fn put_in_place(grown: &Path, target: &PathBuf) -> io::Result<()> {
+fn put_in_place(grown: &Path, target: &Path) -> io::Result<()> {
     fs::rename(grown, target)?;
     target.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
@@ -273,6 +277,7 @@ impl<'a> Filling<'a> {
             return Err(Wrong::Line(format!("it should have {}, and has {}", end.counts, self.counts)));
         }
         self.end_log()?;
+        self.add(Changes::from([applied_mark(1)]))?;
         self.apply()
     }
 

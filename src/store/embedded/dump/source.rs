@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::{DumpError, Tell};
 use crate::domain::fact::Entry;
+use crate::store::embedded::applied::Applied;
 use crate::store::embedded::committer::{begun_forgetting, stored_head};
 use crate::store::embedded::journal::JournalFolder;
 use crate::store::embedded::kv::{Changes, Direction, Kv, Visit, io_error};
@@ -41,6 +42,9 @@ impl Source {
         }
         let lock = FolderLock::take(folder)?;
         let kv = Overlaid { engine: open_engine(*config, folder)?, recent: Recent::default() };
+        if let Err(error) = Applied::of(folder).check(&*kv.engine) {
+            tell(&error.to_string());
+        }
         match read_format(&*kv.engine, folder) {
             Ok(true) => {}
             Ok(false) => tell("the mark that says in which format the store is cannot be found"),
