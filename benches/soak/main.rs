@@ -20,6 +20,7 @@ mod dice;
 mod harness;
 mod once;
 mod promise;
+mod restart;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,10 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![Promise::new("once", (6, 500), once::requests_are_carried_out_once)]
+    vec![
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
+        Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
+    ]
 }
 
 fn main() -> ExitCode {
