@@ -9,7 +9,7 @@ use runhold::domain::document::{Key, RecordKind, Tag, Tags};
 use runhold::domain::fact::{Entry, Fact, Piece};
 use runhold::domain::id::{Owner, RunId};
 use runhold::domain::time::Timestamp;
-use runhold::store::{self, Append, Batch, Expect, Log, Put, Store, StoreConfig};
+use runhold::store::{self, Append, Batch, Expect, Log, Put, StoreConfig};
 use serde_json::json;
 use uuid::Uuid;
 

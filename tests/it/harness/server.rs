@@ -120,6 +120,7 @@ impl Server {
     }
 
     /// Tells it to end, and waits until it has.
+    #[allow(dead_code, reason = "the program that tries the promises uses it")]
     pub(crate) fn end(&mut self) {
         let child = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
