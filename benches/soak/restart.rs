@@ -65,7 +65,8 @@ impl std::fmt::Display for Times {
 
 async fn times(engine: &'static str, config: StoreConfig, sessions: u64) -> Times {
     let lines = format!("[store.{engine}]\ncache_mib = 64");
-    let mut server = Setup::default().config(&lines).agent("demo", "You help.\n").start().await;
+    let mut server =
+        Setup::default().config(&lines).agent("demo", "---\nname: Demo\n---\nYou help.\n").start().await;
     server.end();
     fill(config, &server.path("data"), sessions).await;
     let first = start(&mut server).await;
