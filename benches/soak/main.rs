@@ -15,12 +15,14 @@
 
 mod args;
 mod dice;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod once;
 mod promise;
 mod restart;
+mod resumes;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,9 @@ fn promises() -> Vec<Promise> {
     vec![
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
         Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 
