@@ -21,6 +21,7 @@ mod effects;
 mod harness;
 mod once;
 mod promise;
+mod restart;
 mod resumes;
 mod simulation;
 
@@ -36,6 +37,7 @@ fn promises() -> Vec<Promise> {
     vec![
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
         Promise::new("simulation", (500, 100_000), simulation::simulation),
+        Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
     ]
