@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -47,6 +48,8 @@ pub(super) struct Driver {
     first: Option<Seq>,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
+    /// Among the runs there may be; given back with the driver.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a run is no longer driven, without having come to rest.
@@ -87,7 +90,14 @@ impl Driver {
         machine: Machine,
         toolbox: Arc<Toolbox>,
     ) -> Self {
-        Self { live, inner, room, machine, toolbox, unwritten: Vec::new(), first: None, history: Vec::new() }
+        let (unwritten, history) = (Vec::new(), Vec::new());
+        Self { live, inner, room, machine, toolbox, unwritten, first: None, history, place: None }
+    }
+
+    /// Takes a place among the runs there may be. One that was accepted before may go on without.
+    pub(super) fn in_place(mut self, place: Option<OwnedSemaphorePermit>) -> Self {
+        self.place = place;
+        self
     }
 
     /// A run that is being accepted: its first fact is not written yet.

@@ -34,7 +34,8 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::NoComponent`]; [`Error::SessionTaken`]; [`Error::Busy`] when too many wait, or the agent refuses
-    /// a second message; [`Error::Unavailable`] while the server is stopping; what the store says.
+    /// a second message; [`Error::Unavailable`] when too many are going, or the server is stopping; what the store
+    /// says.
     pub async fn start(&self, owner: &Owner, order: StartRun) -> Result<Started, Error> {
         let inner = self.0.clone();
         let owner = owner.clone();
@@ -225,6 +226,8 @@ impl Inner {
         start: RunStart,
         rule: OnSecondMessage,
     ) -> Result<Started, Error> {
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
@@ -238,7 +241,8 @@ impl Inner {
         let live = LiveRun::new(run, room.log.clone());
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
-            .opening((at, Fact::RunStarted(Box::new(start))));
+            .opening((at, Fact::RunStarted(Box::new(start))))
+            .in_place(Some(place));
         let queued = self.clone().enter(driver, Some(rule)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
@@ -304,7 +308,9 @@ impl Inner {
         let toolbox = self.toolbox(&machine.view().spec);
         let (toolbox, broken) =
             toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
-        let mut driver = Driver::new(self.clone(), live, room, machine, toolbox).resuming(stored.first);
+        let mut driver = Driver::new(self.clone(), live, room, machine, toolbox)
+            .resuming(stored.first)
+            .in_place(self.places.clone().try_acquire_owned().ok());
         if let Some(why) = broken {
             tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
             driver.take(News::Broken(Failure::new("invalid_agent", why)))?;

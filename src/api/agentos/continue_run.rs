@@ -26,6 +26,7 @@ use crate::runtime;
 use super::component::ComponentRun;
 use super::error::Error;
 use super::events::Projector;
+use super::resume::until_let_go;
 use super::run_body::RunBody;
 use super::run_events::RunEvents;
 use super::{runs, tool_body};
@@ -50,17 +51,21 @@ pub(super) async fn go_on(
     }
     refuse_unless_waiting(before.view())?;
     let answers = answers(before.view(), &tools)?;
+    let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
     runtime.tell(owner, run.id, Command::Answer(answers)).await?;
     match (form.stream, form.background) {
         (true, _) => {
             let shown = before.count();
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
-            Ok(sse::response(frames, Some(runs::SILENCE)))
+            Ok(sse::response(until_let_go(runtime, run.id, frames), Some(runs::SILENCE), seat))
         }
         (false, true) => Ok(runs::accepted(run.id, &session, Status::Running)),
         (false, false) => {
-            let view = runtime.finished(owner, run.id).await?;
+            let view = match runtime.finished(owner, run.id).await {
+                Err(error) => return Ok(runs::without_end(error, run.id, &session)),
+                Ok(view) => view,
+            };
             let history = runs::history(runtime, owner, &view).await?;
             Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
         }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use futures::StreamExt;
+use bytes::Bytes;
 use futures::future::ready;
+use futures::{Stream, StreamExt};
 use serde_json::json;
 
 use crate::api::ApiState;
@@ -13,6 +14,7 @@ use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::problem::Problem;
 use crate::api::sse;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
@@ -21,8 +23,9 @@ use crate::domain::view::RunView;
 use crate::runtime::{self, Runtime};
 
 use super::component::{Component, ComponentRun};
-use super::error::Error;
+use super::error::{self, Error};
 use super::events::{Event, Name};
+use super::resume::until_let_go;
 use super::run_body::{self, RunBody};
 use super::run_events::RunEvents;
 use super::run_form::{self, RunForm};
@@ -40,12 +43,13 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, Error> {
     let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
     let order = run_form::order(component.kind, component.id, form)?;
+    let seat = if stream { Some(sse::seat(&state)?) } else { None };
     let runtime = &state.runtime;
     let started = runtime.start(caller.owner(), order).await?;
     let hangup =
         (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
     match (stream, background) {
-        (true, _) => Ok(events(runtime, &started, all, hangup)),
+        (true, _) => Ok(sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat)),
         (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
         (false, false) => answer(runtime, &started, hangup).await,
     }
@@ -125,7 +129,12 @@ pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpR
 }
 
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
-fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
+fn events(
+    runtime: &Runtime,
+    started: &Started,
+    all: bool,
+    hangup: Option<Hangup>,
+) -> impl Stream<Item = Bytes> + use<> {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
@@ -134,7 +143,7 @@ fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup
         }
         ready((all || is_essential(&event)).then(|| event.frame()))
     });
-    sse::response(frames, Some(SILENCE))
+    until_let_go(runtime, started.run, frames)
 }
 
 /// What `stream_events=false` leaves.
@@ -145,10 +154,25 @@ fn is_essential(event: &Event) -> bool {
 /// The run as one object. That it failed is in there; the status is 200 all the same.
 async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) -> Result<HttpResponse, Error> {
     let mut hangup = hangup;
-    let view = runtime.finished(&started.owner, started.run).await?;
+    let view = runtime.finished(&started.owner, started.run).await;
     hangup.iter_mut().for_each(Hangup::disarm);
+    let view = match view {
+        Err(error) => return Ok(without_end(error, started.run, &started.session)),
+        Ok(view) => view,
+    };
     let history = history(runtime, &started.owner, &view).await?;
     Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+}
+
+/// The answer to whoever waited for a run whose end is not seen here: why, and which run to come back for.
+pub(super) fn without_end(error: runtime::Error, run: RunId, session: &SessionId) -> HttpResponse {
+    let problem = Problem::from(error);
+    let mut body = error::body(&problem);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("run_id".into(), json!(run));
+        members.insert("session_id".into(), json!(session));
+    }
+    problem.dressed(&body)
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.

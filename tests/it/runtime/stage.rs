@@ -248,6 +248,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: Arc::new(WallClock::default()),
             queue_depth: 16,
+            most_at_once: 1000,
         };
         Runtime::open(parts).await.unwrap()
     }
