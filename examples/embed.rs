@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(WallClock::default()),
         queue_depth: 16,
         most_at_once: 1000,
+        pieces_may_be_lost: false,
     })
     .await?;
 

@@ -161,7 +161,9 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let store = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
     let RunsConfig { queue_depth, most_at_once, drain_seconds: _ } = config.runs;
-    let parts = Parts { store, models, registry, catalog, clock, queue_depth, most_at_once };
+    let pieces_may_be_lost = false;
+    let parts =
+        Parts { store, models, registry, catalog, clock, queue_depth, most_at_once, pieces_may_be_lost };
     Ok(Runtime::open(parts).await?)
 }
 

@@ -19,16 +19,17 @@ use super::desk::Desk;
 use super::error::Error;
 use super::host::RunHost;
 use super::journal::{Dated, Room};
-use super::lanes::{LiveRun, Stage};
+use super::lanes::{LiveRun, Place, Stage};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Failure, Seq};
-use crate::domain::id::RunId;
+use crate::domain::fact::{Failure, INTERRUPTED, Seq};
+use crate::domain::id::{CallId, RunId};
 use crate::domain::message::Message;
 use crate::domain::run::Status;
-use crate::domain::spec::Spec;
+use crate::domain::spec::{InDoubt, Spec};
+use crate::domain::tool::Effect;
 use crate::domain::view::RunView;
-use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
+use crate::machine::{Machine, News, Step, ToolOrder};
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -36,9 +37,14 @@ const RETRY_WRITE: Duration = Duration::from_millis(500);
 /// Seconds that still can be added to the present; more in an agent's file is as good as none.
 const LONGEST_RUN: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
+/// Numbers that a power cut may have eaten, at most: a log's pieces are synced before they take more bytes.
+const MOST_PIECES_LOST: u64 = 1 << 20;
+
 /// Drives one run.
 pub(super) struct Driver {
     pub(super) live: Arc<LiveRun>,
+    /// Held in a queue while its first fact is written.
+    pub(super) place: Option<Place>,
     inner: Arc<Inner>,
     room: Arc<Room>,
     machine: Machine,
@@ -46,10 +52,14 @@ pub(super) struct Driver {
     unwritten: Vec<Dated>,
     /// The run's first entry, once it has one.
     first: Option<Seq>,
+    /// Its last entry that was written, pieces not counted.
+    last: Seq,
+    /// Whether pieces that were shown may be missing in the log.
+    lost_pieces: bool,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
-    /// Among the runs there may be; given back with the driver.
-    place: Option<OwnedSemaphorePermit>,
+    /// To be one of the runs there may be; given back with the driver.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a run is no longer driven, without having come to rest.
@@ -90,13 +100,25 @@ impl Driver {
         machine: Machine,
         toolbox: Arc<Toolbox>,
     ) -> Self {
-        let (unwritten, history) = (Vec::new(), Vec::new());
-        Self { live, inner, room, machine, toolbox, unwritten, first: None, history, place: None }
+        Self {
+            live,
+            place: None,
+            inner,
+            room,
+            machine,
+            toolbox,
+            unwritten: Vec::new(),
+            first: None,
+            last: 0,
+            lost_pieces: false,
+            history: Vec::new(),
+            permit: None,
+        }
     }
 
-    /// Takes a place among the runs there may be. One that was accepted before may go on without.
-    pub(super) fn in_place(mut self, place: Option<OwnedSemaphorePermit>) -> Self {
-        self.place = place;
+    /// Counts among the runs there may be; one that was accepted before may go on uncounted.
+    pub(super) fn permitted(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        self.permit = permit;
         self
     }
 
@@ -109,6 +131,12 @@ impl Driver {
     /// A run that was accepted before: its first entry is this one.
     pub(super) fn resuming(mut self, first: Seq) -> Self {
         self.first = Some(first);
+        self
+    }
+
+    /// A run of a server whose machine lost its power: pieces that were shown may be gone.
+    pub(super) fn after_power_cut(mut self) -> Self {
+        self.lost_pieces = true;
         self
     }
 
@@ -159,12 +187,16 @@ impl Driver {
 
     async fn go(&mut self) -> Result<(), Halt> {
         if self.machine.is_asking() {
+            if std::mem::take(&mut self.lost_pieces) {
+                self.record(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
+            }
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }
-        let seconds = self.limits_seconds().min(LONGEST_RUN.as_secs());
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let limit = Duration::from_secs(self.limits_seconds()).min(LONGEST_RUN);
+        let deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
         loop {
+            self.take_mail().await?;
             if let Some(reason) = self.live.stop_reason() {
                 self.record(News::Cancelled { reason })?;
             }
@@ -175,6 +207,20 @@ impl Driver {
                 Step::Wait | Step::Stop => return self.write().await,
             }
         }
+    }
+
+    /// Hears the messages that want to join, and tells each its place once it is written.
+    async fn take_mail(&mut self) -> Result<(), Halt> {
+        for mail in self.live.take_mail() {
+            if self.machine.next() == Step::Stop {
+                return Ok(());
+            }
+            self.record(News::Steered(mail.input))?;
+            self.write().await?;
+            // Whoever sent it may have gone; it is heard all the same.
+            let _ = mail.taken.send(self.last);
+        }
+        Ok(())
     }
 
     fn limits_seconds(&self) -> u64 {
@@ -234,7 +280,22 @@ impl Driver {
         self.record(news)
     }
 
+    /// Calls that may have taken effect, and that nobody but a person may have repeated.
+    fn doubtful(&self, orders: &[ToolOrder]) -> Vec<CallId> {
+        let asks = settle::agent_of(&self.machine.view().spec)
+            .is_some_and(|agent| agent.in_doubt == InDoubt::AskPerson);
+        let once = |order: &&ToolOrder| {
+            let tool = self.toolbox.get(&order.call.name);
+            asks && order.in_doubt && tool.is_some_and(|tool| tool.spec().effect == Effect::Once)
+        };
+        orders.iter().filter(once).map(|order| order.call.id.clone()).collect()
+    }
+
     async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
+        let doubtful = self.doubtful(&orders);
+        if !doubtful.is_empty() {
+            return self.record(News::ToolsDoubted(doubtful));
+        }
         self.write().await?;
         let host = RunHost::new(self.machine.view(), &self.inner.clock);
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
@@ -248,6 +309,10 @@ impl Driver {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
                 () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                () = live.mailed() => {
+                    self.take_mail().await?;
+                    continue;
+                }
                 done = calls.next() => done.map(Ok),
             };
             match next {
@@ -304,6 +369,8 @@ impl Driver {
         let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
         match written {
             Ok(first) => {
+                let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
+                self.last = first.saturating_add(width).saturating_sub(1);
                 if self.first.is_none() {
                     self.first = Some(first);
                     let status = if view.began.is_some() { Status::Running } else { Status::Pending };

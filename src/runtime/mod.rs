@@ -66,6 +66,9 @@ pub struct Parts {
     pub queue_depth: usize,
     /// Runs of all sessions together that may be going or waiting for their turn.
     pub most_at_once: usize,
+    /// Whether the machine was started anew since the store was last open, so that pieces of answers that were
+    /// shown may be gone.
+    pub pieces_may_be_lost: bool,
 }
 
 /// A component as it was composed, and its tools.
@@ -79,7 +82,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     queue_depth: usize,
     /// One for each run that may be driven or wait for it.
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     journal: Arc<Journal>,
     lanes: Lanes,
     idle: Notify,
@@ -104,14 +107,14 @@ impl Runtime {
             catalog: Arc::new(parts.catalog),
             clock: parts.clock,
             queue_depth: parts.queue_depth,
-            places: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
             let_go: CancellationToken::new(),
             toolboxes: Mutex::default(),
         });
-        let taken_up = recovery::recover(&inner).await?;
+        let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
         if taken_up > 0 {
             tracing::info!(runs = taken_up, "took up {taken_up} runs that were not finished");
         }

@@ -2,14 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{FutureExt, Stream};
 
 use super::driver::Driver;
 use super::error::Error;
 use super::journal::Room;
-use super::lanes::{Entered, LiveRun, Stage};
+use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
@@ -24,9 +23,6 @@ use crate::store::Log;
 
 /// Entries of a run read at a time.
 const READ_STEP: usize = 256;
-
-/// When to come back to a session whose queue is full.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Runtime {
     /// Accepts a run: when this returns, it is stored and will be driven to its end, whatever happens. Makes the
@@ -186,7 +182,13 @@ impl Inner {
             self.check_session(&room, &start).await?;
         }
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
-        self.begin(room, start, rule.unwrap_or_default()).await
+        let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
+        if manners.rule == OnSecondMessage::Steer
+            && let Some(joined) = self.join(&log, &start).await?
+        {
+            return Ok(joined);
+        }
+        self.begin(room, start, manners).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -202,32 +204,36 @@ impl Inner {
         }
     }
 
-    /// What a message does that finds the session with runs to drive.
-    fn make_way(&self, log: &Log, rule: OnSecondMessage) -> Result<(), Error> {
-        let busy = |reason: &str| Err(Error::Busy { reason: reason.into(), retry_after: RETRY_AFTER });
-        match rule {
-            OnSecondMessage::Reject => busy("a run of this session is going"),
-            _ if self.lanes.length(log) > self.queue_depth => {
-                busy("too many runs of this session are waiting")
-            }
-            OnSecondMessage::Enqueue | OnSecondMessage::Steer => Ok(()),
-            OnSecondMessage::Interrupt => {
-                if let Some(current) = self.lanes.current(log) {
-                    current.stop("interrupted by another message");
-                }
-                Ok(())
-            }
+    /// Has a message join the run of the session that is going, if it is one of the same component.
+    async fn join(&self, log: &Log, start: &RunStart) -> Result<Option<Started>, Error> {
+        let Some(live) = self.lanes.current(log) else { return Ok(None) };
+        let run = match self.stored_run(&log.owner, live.run).await {
+            Err(Error::NoRun(_)) => return Ok(None),
+            run => run?,
+        };
+        if run.kind != start.spec.kind() || run.component != *start.spec.id() {
+            return Ok(None);
         }
+        let Some(taken) = live.steer(start.input.clone(), self.queue_depth)? else { return Ok(None) };
+        let joined = taken.await.ok().map(|seq| Started {
+            owner: log.owner.clone(),
+            session: log.session.clone(),
+            run: run.id,
+            first: run.first,
+            queued: false,
+            joined: Some(seq),
+        });
+        Ok(joined)
     }
 
     async fn begin(
         self: Arc<Self>,
         room: Arc<Room>,
         start: RunStart,
-        rule: OnSecondMessage,
+        manners: Manners,
     ) -> Result<Started, Error> {
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
@@ -242,16 +248,16 @@ impl Inner {
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
             .opening((at, Fact::RunStarted(Box::new(start))))
-            .in_place(Some(place));
-        let queued = self.clone().enter(driver, Some(rule)).await?;
+            .permitted(Some(permit));
+        let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
         match reached {
-            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued }),
+            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued, joined: None }),
             Stage::Lost(error) => Err(error),
             Stage::Accepting | Stage::Resting(_) => {
                 let stored = self.stored_run(&owner, run).await?;
-                Ok(Started { owner, session, run, first: stored.first, queued })
+                Ok(Started { owner, session, run, first: stored.first, queued, joined: None })
             }
         }
     }
@@ -261,19 +267,16 @@ impl Inner {
     pub(super) async fn enter(
         self: Arc<Self>,
         mut driver: Driver,
-        rule: Option<OnSecondMessage>,
+        manners: Option<Manners>,
     ) -> Result<bool, Error> {
         loop {
-            match self.lanes.enter(driver)? {
+            match self.lanes.enter(driver, manners)? {
                 Entered::Drive(driver) => {
                     tokio::spawn(self.drive_lane(driver));
                     return Ok(false);
                 }
                 Entered::Queued => return Ok(true),
                 Entered::WriteFirst(waiting) => {
-                    if let Some(rule) = rule {
-                        self.make_way(&waiting.live.log, rule)?;
-                    }
                     driver = waiting;
                     driver.write_opening().await?;
                 }
@@ -310,7 +313,7 @@ impl Inner {
             toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
         let mut driver = Driver::new(self.clone(), live, room, machine, toolbox)
             .resuming(stored.first)
-            .in_place(self.places.clone().try_acquire_owned().ok());
+            .permitted(self.permits.clone().try_acquire_owned().ok());
         if let Some(why) = broken {
             tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
             driver.take(News::Broken(Failure::new("invalid_agent", why)))?;

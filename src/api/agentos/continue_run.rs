@@ -133,7 +133,7 @@ fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
     for id in &view.waiting {
         let named = |tool: &&Object| tool.get("tool_call_id").and_then(Value::as_str) == Some(id.as_str());
         let Some((tool, call)) = tools.iter().find(named).zip(view.call(id)) else { continue };
-        if let Some(decision) = decision(&tool_body::gate(view, call), tool) {
+        if let Some(decision) = decision(&tool_body::gate(view, call), tool, call.doubted) {
             answers.push(Answer { call: id.clone(), decision });
         }
     }
@@ -146,13 +146,14 @@ fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
 }
 
 /// What was decided, by what the call waits for; `None` if it is not decided yet.
-fn decision(gate: &Gate, tool: &Object) -> Option<Decision> {
+fn decision(gate: &Gate, tool: &Object, doubted: bool) -> Option<Decision> {
     let note = || tool.get("confirmation_note").and_then(Value::as_str).map(Into::into);
     let confirmed = tool.get("confirmed").and_then(Value::as_bool);
     if confirmed == Some(false) {
         return Some(Decision::Rejected { note: note() });
     }
-    if gate.external {
+    let is_told = doubted && tool.get("result").is_some_and(|result| !result.is_null());
+    if gate.external || is_told {
         return match tool.get("result")? {
             Value::Null => None,
             Value::String(result) => Some(Decision::Executed { result: result.clone() }),

@@ -12,7 +12,7 @@ const STATUS: Parameter = Parameter::new(
     "Only runs that stand here",
 );
 
-const START: [Parameter; 16] = [
+const START: [Parameter; 17] = [
     Parameter::new("message", Kind::RequiredText, "What is asked"),
     Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
     Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
@@ -28,6 +28,11 @@ const START: [Parameter; 16] = [
     Parameter::new("metadata", Kind::Text, "JSON object, kept with the run"),
     Parameter::new("output_schema", Kind::Text, "JSON Schema of the answer"),
     Parameter::new("add_history_to_context", Kind::Flag, "Whether earlier runs are shown to the model"),
+    Parameter::new(
+        "on_second_message",
+        Kind::Choice(&["enqueue", "reject", "interrupt", "steer"]),
+        "What happens if a run of the session is going; default: as its agent says",
+    ),
     Parameter::new("add_session_state_to_context", Kind::Flag, "Whether the state is shown to the model"),
 ];
 

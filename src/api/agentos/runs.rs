@@ -46,8 +46,9 @@ pub(super) async fn start(
     let seat = if stream { Some(sse::seat(&state)?) } else { None };
     let runtime = &state.runtime;
     let started = runtime.start(caller.owner(), order).await?;
-    let hangup =
-        (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
+    // Whoever joined a run did not start it: it goes on without them.
+    let bound = !background && started.joined.is_none() && ends_with_its_client(&component.spec);
+    let hangup = bound.then(|| Hangup::new(runtime, &started));
     match (stream, background) {
         (true, _) => Ok(sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat)),
         (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
@@ -136,6 +137,7 @@ fn events(
     hangup: Option<Hangup>,
 ) -> impl Stream<Item = Bytes> + use<> {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
+    let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
         if event.name.ends_stream() {

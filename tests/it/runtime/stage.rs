@@ -249,6 +249,7 @@ impl Stage {
             clock: Arc::new(WallClock::default()),
             queue_depth: 16,
             most_at_once: 1000,
+            pieces_may_be_lost: false,
         };
         Runtime::open(parts).await.unwrap()
     }
