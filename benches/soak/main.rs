@@ -14,10 +14,17 @@
 )]
 
 mod args;
+mod dice;
+mod drain;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod idle;
+mod mixed;
+mod overload;
 mod promise;
+mod slow_readers;
+mod vitals;
 
 use std::process::ExitCode;
 
@@ -28,7 +35,13 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![]
+    vec![
+        Promise::new("slow_readers", (5, 30), slow_readers::slow_readers),
+        Promise::new("drain", (3, 30), drain::drain),
+        Promise::new("overload", (400, 10_000), overload::overload),
+        Promise::new("idle", (500, 9_000), idle::idle),
+        Promise::new("mixed", (10, 1_800), mixed::mixed),
+    ]
 }
 
 fn main() -> ExitCode {
