@@ -36,7 +36,7 @@ use promise::Promise;
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
     vec![
-        Promise::new("slow_readers", (5, 30), slow_readers::slow_readers),
+        Promise::new("slow_readers", (2, 30), slow_readers::slow_readers),
         Promise::new("drain", (3, 30), drain::drain),
         Promise::new("overload", (400, 10_000), overload::overload),
         Promise::new("idle", (500, 9_000), idle::idle),

@@ -35,7 +35,7 @@ const ADDER: &str = "---\nmodel: test/model\ncapabilities: [test_math]\n---\nYou
 pub(crate) async fn mixed(order: Order) -> String {
     let mut dice = Dice::new(order.seed);
     let model = ModelServer::answering(move |request| reply(&mut dice, request)).await;
-    let setup = Setup::default().model(&model.url()).agent("adder", ADDER).config("log = \"error\"");
+    let setup = Setup::default().model(&model.url()).agent("adder", ADDER).env("RUNHOLD_LOG", "error");
     let server = setup.start().await;
     let end = Instant::now() + Duration::from_secs(order.count);
     let clients = (0..CLIENTS).map(|number| {

@@ -18,7 +18,7 @@ const MOST_MIB: u64 = 32;
 /// Rounds without stuck readers, after which memory stays where it is.
 const WARM_UP: usize = 3;
 
-/// So many readers that read nothing, beside a run of some 20 MB at the full count.
+/// So many readers that read nothing while a run goes on, and so many after it; of some 20 MB at the full count.
 pub(crate) async fn slow_readers(order: Order) -> String {
     let pieces = usize::try_from(order.count).unwrap() * 1300;
     let answer = vec!["twenty words or so ".repeat(10); pieces];
@@ -55,6 +55,14 @@ pub(crate) async fn slow_readers(order: Order) -> String {
         }
         bytes = seen[0].iter().map(|event| event.to_string().len() + 30).sum();
         to_end(starter).await;
+        if round == WARM_UP {
+            // As many again, who come when all is over.
+            for _ in 0..order.count {
+                stuck.push(stuck_reader(&server, &path).await);
+            }
+            let late = server.send_form(&path, &session).await;
+            assert!(text(&to_end(events(late)).await) == expected, "a late reader got something else");
+        }
         after = Vitals::of(server.process()).kib;
         drop(stuck);
     }
@@ -62,7 +70,7 @@ pub(crate) async fn slow_readers(order: Order) -> String {
     assert!(grown < MOST_MIB, "stuck readers cost {grown} MiB");
     format!(
         "{} readers stuck on {} MB cost {grown} MiB ({} in all), the others got everything",
-        order.count,
+        order.count * 2,
         bytes / 1_000_000,
         after / 1024
     )
