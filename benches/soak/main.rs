@@ -21,6 +21,7 @@ mod drain;
 mod harness;
 mod idle;
 mod mixed;
+mod once;
 mod overload;
 mod promise;
 mod slow_readers;
@@ -41,6 +42,7 @@ fn promises() -> Vec<Promise> {
         Promise::new("overload", (400, 10_000), overload::overload),
         Promise::new("idle", (500, 9_000), idle::idle),
         Promise::new("mixed", (10, 1_800), mixed::mixed),
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 

@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::ApiState;
 use super::fields::{Fields, FromFields, Place};
 use super::form::MAX_MULTIPART_BYTES;
+use super::once::Noting;
 use super::problem::{Problem, Violation};
 use crate::domain::Object;
 
@@ -109,12 +110,16 @@ pub fn read(
 ) -> LocalBoxFuture<'static, Result<Bytes, Problem>> {
     let refused = refusal(request, limit);
     let deadline = Limits::of(request).body;
+    let mut noting = Noting::of(request);
     let payload = payload.take();
     Box::pin(async move {
         if let Some(problem) = refused {
             return Err(problem);
         }
-        in_time(deadline, collect(payload, limit)).await
+        let bytes = in_time(deadline, collect(payload, limit)).await?;
+        noting.take_in(&bytes);
+        noting.done();
+        Ok(bytes)
     })
 }
 

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod fields;
 pub mod form;
 mod guard;
+pub mod once;
 mod pace;
 pub mod problem;
 pub mod server;

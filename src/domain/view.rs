@@ -195,17 +195,8 @@ impl RunView {
                     turn.failure = Some(failure.clone());
                 }
             }
-            Fact::ToolDoubted { calls } => {
-                for call in calls {
-                    self.with_call(call, |found| {
-                        (found.started, found.answer, found.doubted) = (None, None, true);
-                    });
-                }
-            }
-            Fact::Steered { input } => {
-                let after = self.said().count();
-                self.steers.push(Steer { at, input: input.clone(), after });
-            }
+            Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubt(call)),
+            Fact::Steered { input } => self.join(at, input),
             Fact::ToolStarted { call } => self.with_call(call, |found| found.started = Some(at)),
             Fact::ToolFinished { call, result } => {
                 state::apply(&mut self.state, &result.state);
@@ -231,6 +222,15 @@ impl RunView {
                 self.outcome = Some(outcome.clone());
             }
         }
+    }
+
+    fn doubt(&mut self, call: &CallId) {
+        self.with_call(call, |found| (found.started, found.answer, found.doubted) = (None, None, true));
+    }
+
+    fn join(&mut self, at: Timestamp, input: &Input) {
+        let after = self.said().count();
+        self.steers.push(Steer { at, input: input.clone(), after });
     }
 
     fn count_work(&mut self, at: Timestamp, fact: &Fact) {

@@ -20,6 +20,7 @@ use super::error::Error;
 use super::host::RunHost;
 use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Place, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Failure, INTERRUPTED, Seq};
@@ -50,6 +51,8 @@ pub(super) struct Driver {
     machine: Machine,
     toolbox: Arc<Toolbox>,
     unwritten: Vec<Dated>,
+    /// Of the order whose facts are written next.
+    claim: Claim,
     /// The run's first entry, once it has one.
     first: Option<Seq>,
     /// Its last entry that was written, pieces not counted.
@@ -108,6 +111,7 @@ impl Driver {
             machine,
             toolbox,
             unwritten: Vec::new(),
+            claim: Claim::none(),
             first: None,
             last: 0,
             lost_pieces: false,
@@ -125,6 +129,12 @@ impl Driver {
     /// A run that is being accepted: its first fact is not written yet.
     pub(super) fn opening(mut self, start: Dated) -> Self {
         self.unwritten.push(start);
+        self
+    }
+
+    /// The next write carries out an order that is to be carried out once.
+    pub(super) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = claim;
         self
     }
 
@@ -181,6 +191,7 @@ impl Driver {
         let stored = self.inner.stored_run(&room.log.owner, self.live.run).await?;
         self.machine = self.inner.replayed(&room.log.owner, &stored).await?;
         self.unwritten.clear();
+        self.claim = Claim::none();
         self.record(News::Broken(failure))?;
         self.write().await
     }
@@ -216,6 +227,7 @@ impl Driver {
                 return Ok(());
             }
             self.record(News::Steered(mail.input))?;
+            self.claim = mail.claim;
             self.write().await?;
             // Whoever sent it may have gone; it is heard all the same.
             let _ = mail.taken.send(self.last);
@@ -365,10 +377,15 @@ impl Driver {
         }
         let facts = std::mem::take(&mut self.unwritten);
         let view = self.machine.view();
-        let fill = |desk: &mut Desk| settle::beside(desk, &self.room.log.owner, view, &facts, self.first);
+        let fill = |desk: &mut Desk| {
+            let made = MadeRun::of(view.run, &facts, desk.head());
+            self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
+            settle::beside(desk, &self.room.log.owner, view, &facts, self.first)
+        };
         let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
         match written {
             Ok(first) => {
+                self.claim = Claim::none();
                 let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
                 self.last = first.saturating_add(width).saturating_sub(1);
                 if self.first.is_none() {

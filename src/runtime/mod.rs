@@ -2,8 +2,8 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `recovery` takes up
-//! what a crash left.
+//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `receipts` sees to it
+//! that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
 mod calls;
 pub mod catalog;
@@ -15,6 +15,7 @@ mod journal;
 mod lanes;
 mod past;
 mod prompt;
+mod receipts;
 mod records;
 mod recovery;
 mod runs;
@@ -44,6 +45,8 @@ use catalog::Catalog;
 pub use error::Error;
 use journal::{Journal, unpoisoned};
 use lanes::Lanes;
+use receipts::Receipts;
+pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -85,6 +88,7 @@ struct Inner {
     permits: Arc<Semaphore>,
     journal: Arc<Journal>,
     lanes: Lanes,
+    receipts: Receipts,
     idle: Notify,
     stopping: AtomicBool,
     let_go: CancellationToken,
@@ -109,6 +113,7 @@ impl Runtime {
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
+            receipts: Receipts::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
             let_go: CancellationToken::new(),

@@ -28,7 +28,7 @@ pub(super) async fn recover(inner: &Arc<Inner>, power_cut: bool) -> Result<usize
     let mut taken_up = 0_usize;
     for (owner, run) in open {
         let taken = match take_up(inner, &owner, &run, power_cut).await {
-            Err(Error::Internal) => bury(inner, &owner, &run).await,
+            Err(Error::Damaged) => bury(inner, &owner, &run).await,
             taken => taken,
         };
         match taken {

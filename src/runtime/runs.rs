@@ -9,6 +9,7 @@ use super::driver::Driver;
 use super::error::Error;
 use super::journal::Room;
 use super::lanes::{Entered, LiveRun, Manners, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
@@ -33,10 +34,23 @@ impl Runtime {
     /// a second message; [`Error::Unavailable`] when too many are going, or the server is stopping; what the store
     /// says.
     pub async fn start(&self, owner: &Owner, order: StartRun) -> Result<Started, Error> {
+        self.start_once(owner, order, Claim::none()).await
+    }
+
+    /// The same for an order that may have come before: then the run it made.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`]; [`Error::Conflict`] if that run was taken away since.
+    pub async fn start_once(&self, owner: &Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let inner = self.0.clone();
         let owner = owner.clone();
         // On a task of its own: a client that goes away in the middle leaves no half-made run behind.
-        let accepted = tokio::spawn(async move { inner.accept(owner, order).await });
+        let accepted = tokio::spawn(async move {
+            match claim.made()? {
+                Some(made) => inner.started(owner, made).await,
+                None => inner.accept(owner, order, claim).await,
+            }
+        });
         accepted.await.map_err(|_| Error::Internal)?
     }
 
@@ -45,12 +59,30 @@ impl Runtime {
     /// # Errors
     /// [`Error::NoRun`]; [`Error::Conflict`] if it is over, or does not wait for what is answered.
     pub async fn tell(&self, owner: &Owner, run: RunId, command: Command) -> Result<(), Error> {
+        self.tell_once(owner, run, command, Claim::none()).await
+    }
+
+    /// The same for a command that may have come before: then it was heard. A command to stop may be given as
+    /// often as one likes, and leaves no receipt.
+    ///
+    /// # Errors
+    /// As [`Runtime::tell`].
+    pub async fn tell_once(
+        &self,
+        owner: &Owner,
+        run: RunId,
+        command: Command,
+        claim: Claim,
+    ) -> Result<(), Error> {
+        if claim.is_done() {
+            return Ok(());
+        }
         let (inner, owner) = (self.0.clone(), owner.clone());
         // On a task of its own, for the same reason as a start.
         let told = tokio::spawn(async move {
             match command {
                 Command::Cancel { reason } => inner.cancel(&owner, run, reason).await,
-                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers)).await,
+                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers), claim).await,
             }
         });
         told.await.map_err(|_| Error::Internal)?
@@ -84,6 +116,19 @@ impl Runtime {
         }
         let stored = self.0.stored_run(owner, run).await?;
         self.view(owner, &stored).await
+    }
+
+    /// The run as it was when it first came to rest after `since`, whatever became of it later. Waits for that.
+    ///
+    /// # Errors
+    /// As [`Runtime::finished`].
+    pub async fn rested(&self, owner: &Owner, made: MadeRun) -> Result<RunView, Error> {
+        let stored = self.0.stored_run(owner, made.run).await?;
+        if let Some(view) = self.0.first_rest(owner, &stored, made.since).await? {
+            return Ok(view);
+        }
+        let view = self.finished(owner, made.run).await?;
+        Ok(self.0.first_rest(owner, &stored, made.since).await?.unwrap_or(view))
     }
 
     /// The run's record, its status as of now.
@@ -160,7 +205,30 @@ impl Runtime {
 }
 
 impl Inner {
-    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun) -> Result<Started, Error> {
+    /// A run that was accepted before.
+    async fn started(&self, owner: Owner, made: MadeRun) -> Result<Started, Error> {
+        match self.stored_run(&owner, made.run).await {
+            Ok(Run { id: run, session, first, .. }) => {
+                let joined = (made.since > first).then_some(made.since);
+                Ok(Started { owner, session, run, first, queued: false, joined })
+            }
+            Err(Error::NoRun(run)) => {
+                Err(Error::Conflict(format!("run {run}, which this request started, was deleted since")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_rest(&self, owner: &Owner, stored: &Run, since: Seq) -> Result<Option<RunView>, Error> {
+        let entries = self.entries(owner, stored).await?;
+        let rests = |entry: &Entry| {
+            entry.seq >= since && matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. })
+        };
+        let rest = entries.iter().position(rests).and_then(|rest| entries.get(..=rest));
+        Ok(rest.and_then(|entries| RunView::of(stored.id, entries)))
+    }
+
+    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let spec = self
             .catalog()
             .get(order.kind, &order.component)
@@ -184,11 +252,11 @@ impl Inner {
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
         let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
         if manners.rule == OnSecondMessage::Steer
-            && let Some(joined) = self.join(&log, &start).await?
+            && let Some(joined) = self.join(&log, &start, &claim).await?
         {
             return Ok(joined);
         }
-        self.begin(room, start, manners).await
+        self.begin(room, start, manners, claim).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -205,7 +273,7 @@ impl Inner {
     }
 
     /// Has a message join the run of the session that is going, if it is one of the same component.
-    async fn join(&self, log: &Log, start: &RunStart) -> Result<Option<Started>, Error> {
+    async fn join(&self, log: &Log, start: &RunStart, claim: &Claim) -> Result<Option<Started>, Error> {
         let Some(live) = self.lanes.current(log) else { return Ok(None) };
         let run = match self.stored_run(&log.owner, live.run).await {
             Err(Error::NoRun(_)) => return Ok(None),
@@ -214,7 +282,9 @@ impl Inner {
         if run.kind != start.spec.kind() || run.component != *start.spec.id() {
             return Ok(None);
         }
-        let Some(taken) = live.steer(start.input.clone(), self.queue_depth)? else { return Ok(None) };
+        let Some(taken) = live.steer(start.input.clone(), claim.clone(), self.queue_depth)? else {
+            return Ok(None);
+        };
         let joined = taken.await.ok().map(|seq| Started {
             owner: log.owner.clone(),
             session: log.session.clone(),
@@ -231,6 +301,7 @@ impl Inner {
         room: Arc<Room>,
         start: RunStart,
         manners: Manners,
+        claim: Claim,
     ) -> Result<Started, Error> {
         let permit = self.permits.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
@@ -248,7 +319,8 @@ impl Inner {
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
             .opening((at, Fact::RunStarted(Box::new(start))))
-            .permitted(Some(permit));
+            .permitted(Some(permit))
+            .claimed(claim);
         let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
@@ -326,7 +398,7 @@ impl Inner {
         let entries = self.entries(owner, stored).await?;
         Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
-            Error::Internal
+            Error::Damaged
         })
     }
 

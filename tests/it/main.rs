@@ -31,6 +31,7 @@ mod stopping;
 // The AgentOS surface.
 mod agentos_events;
 mod agentos_hostile;
+mod agentos_idempotency;
 mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;

@@ -62,6 +62,7 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
     [
         Endpoint::post(runs.clone(), runs::start)
             .named(&format!("create_{kind}_run"), tag, "Start a run")
+            .once()
             .form(&START)
             .gives("200", "Its events, or its answer", either)
             .gives("202", "It was accepted, and goes on in the background", json)
@@ -102,6 +103,7 @@ const CONTINUE: [Parameter; 4] = [
 fn going_on() -> Endpoint {
     Endpoint::post("/agents/{agent_id}/runs/{run_id}/continue", continue_run::go_on)
         .named("continue_agent_run", "Agents", "Go on with a run that waits")
+        .once()
         .form(&CONTINUE)
         .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
         .gives("202", "It goes on in the background", &["application/json"])

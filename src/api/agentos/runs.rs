@@ -14,13 +14,14 @@ use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::once::{self, OnceHeader};
 use crate::api::problem::Problem;
 use crate::api::sse;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
 use crate::domain::spec::{OnDisconnect, Spec};
 use crate::domain::view::RunView;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, MadeRun, Runtime};
 
 use super::component::{Component, ComponentRun};
 use super::error::{self, Error};
@@ -34,26 +35,30 @@ use super::session_runs;
 /// A plain stream that says nothing for so long sends a comment.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
-/// `POST /{kind}/{id}/runs`.
+/// `POST /{kind}/{id}/runs`. A client that sent a key will come back: its run goes on without it meanwhile.
 pub(super) async fn start(
     component: Component,
     caller: Caller,
     state: Data<ApiState>,
     form: Form<RunForm>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
     let order = run_form::order(component.kind, component.id, form)?;
     let seat = if stream { Some(sse::seat(&state)?) } else { None };
     let runtime = &state.runtime;
-    let started = runtime.start(caller.owner(), order).await?;
+    let claim = key.claim(runtime, caller.owner()).await?;
+    let (again, has_key) = (claim.is_done(), claim.has_key());
+    let started = runtime.start_once(caller.owner(), order, claim).await?;
     // Whoever joined a run did not start it: it goes on without them.
-    let bound = !background && started.joined.is_none() && ends_with_its_client(&component.spec);
-    let hangup = bound.then(|| Hangup::new(runtime, &started));
-    match (stream, background) {
-        (true, _) => Ok(sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat)),
-        (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
-        (false, false) => answer(runtime, &started, hangup).await,
-    }
+    let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
+    let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
+    let response = match (stream, background) {
+        (true, _) => sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat),
+        (false, true) => accepted(started.run, &started.session, Status::Pending),
+        (false, false) => answer(runtime, &started, again, hangup).await?,
+    };
+    Ok(once::marked(response, again))
 }
 
 /// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
@@ -154,16 +159,34 @@ fn is_essential(event: &Event) -> bool {
 }
 
 /// The run as one object. That it failed is in there; the status is 200 all the same.
-async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) -> Result<HttpResponse, Error> {
+async fn answer(
+    runtime: &Runtime,
+    started: &Started,
+    again: bool,
+    hangup: Option<Hangup>,
+) -> Result<HttpResponse, Error> {
     let mut hangup = hangup;
-    let view = runtime.finished(&started.owner, started.run).await;
-    hangup.iter_mut().for_each(Hangup::disarm);
-    let view = match view {
-        Err(error) => return Ok(without_end(error, started.run, &started.session)),
-        Ok(view) => view,
+    let view = if again {
+        let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
+        runtime.rested(&started.owner, made).await
+    } else {
+        runtime.finished(&started.owner, started.run).await
     };
-    let history = history(runtime, &started.owner, &view).await?;
-    Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+    hangup.iter_mut().for_each(Hangup::disarm);
+    match view {
+        Ok(view) => as_object(runtime, &started.owner, &view).await,
+        Err(error) => Ok(without_end(error, started.run, &started.session)),
+    }
+}
+
+/// A run at rest, with the earlier runs its model was shown.
+pub(super) async fn as_object(
+    runtime: &Runtime,
+    owner: &Owner,
+    view: &RunView,
+) -> Result<HttpResponse, Error> {
+    let history = history(runtime, owner, view).await?;
+    Ok(HttpResponse::Ok().json(RunBody::direct(view, &history)))
 }
 
 /// The answer to whoever waited for a run whose end is not seen here: why, and which run to come back for.
@@ -178,11 +201,14 @@ pub(super) fn without_end(error: runtime::Error, run: RunId, session: &SessionId
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.
-pub(super) async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
+async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {
-            Ok(run) => history.push(runtime.view(owner, &run).await?),
+            Ok(run) => match runtime.view(owner, &run).await {
+                Err(runtime::Error::Damaged) => {}
+                view => history.push(view?),
+            },
             Err(runtime::Error::NoRun(_)) => {}
             Err(error) => return Err(error.into()),
         }

@@ -190,6 +190,7 @@ impl ModelServer {
     }
 
     /// Forgets the requests so far, which would fill the memory of a long trial.
+    #[allow(dead_code, reason = "the tests do not, the soak program does")]
     pub(crate) fn forget(&self) {
         self.shared.book.lock().unwrap().requests.clear();
     }

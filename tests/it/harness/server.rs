@@ -120,6 +120,7 @@ impl Server {
     }
 
     /// Its process.
+    #[allow(dead_code, reason = "the tests do not, the soak program does")]
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
