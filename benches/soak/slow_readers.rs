@@ -35,15 +35,16 @@ pub(crate) async fn slow_readers(order: Order) -> String {
     .await;
     let server = Setup::default().model(&model.url()).config("[store.sled]\ncache_mib = 16").start().await;
     let expected = format!("> {}", answer.concat());
-    let (mut before, mut during, mut after, mut bytes) = (0, 0, 0, 0);
+    let (mut before, mut during, mut after, mut bytes, mut without) = (0, 0, 0, 0, 0);
     for round in 0..=WARM_UP {
         let form = [("message", "Go"), ("stream", "true"), ("background", "true")];
         let mut starter = server.stream("plain", &form).await;
         let first = until(&mut starter, "RunContent").await;
         let path = format!("/agents/plain/runs/{}/resume", first[0]["run_id"].as_str().unwrap());
         let mut stuck = Vec::new();
+        without = u64::saturating_sub(during, before) / 1024;
+        before = Vitals::of(server.process()).kib;
         if round == WARM_UP {
-            before = Vitals::of(server.process()).kib;
             for _ in 0..order.count {
                 stuck.push(stuck_reader(&server, &path).await);
             }
@@ -75,7 +76,8 @@ pub(crate) async fn slow_readers(order: Order) -> String {
     assert!(cost < MOST_MIB, "stuck readers cost {cost} MiB");
     assert!(late < MOST_LATE_MIB, "readers that came late and are stuck cost {late} MiB");
     format!(
-        "{} readers stuck on {} MB cost {cost} MiB, as many that came late {late} MiB; the others got everything",
+        "{} readers stuck on {} MB cost {cost} MiB ({without} without them), as many that came late {late} MiB; the \
+         others got everything",
         order.count,
         bytes / 1_000_000
     )
