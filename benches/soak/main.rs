@@ -16,6 +16,7 @@
 mod args;
 mod dice;
 mod drain;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
@@ -24,6 +25,7 @@ mod mixed;
 mod once;
 mod overload;
 mod promise;
+mod resumes;
 mod slow_readers;
 mod vitals;
 
@@ -42,6 +44,8 @@ fn promises() -> Vec<Promise> {
         Promise::new("overload", (400, 10_000), overload::overload),
         Promise::new("idle", (500, 9_000), idle::idle),
         Promise::new("mixed", (10, 1_800), mixed::mixed),
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
