@@ -15,13 +15,21 @@
 
 mod args;
 mod dice;
+mod drain;
 mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod idle;
+mod mixed;
 mod once;
+mod overload;
 mod promise;
+mod restart;
 mod resumes;
+mod simulation;
+mod slow_readers;
+mod vitals;
 
 use std::process::ExitCode;
 
@@ -33,9 +41,16 @@ use promise::Promise;
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
     vec![
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
+        Promise::new("simulation", (500, 100_000), simulation::simulation),
+        Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
+        Promise::new("slow_readers", (2, 30), slow_readers::slow_readers),
+        Promise::new("drain", (3, 30), drain::drain),
+        Promise::new("overload", (400, 10_000), overload::overload),
+        Promise::new("idle", (500, 9_000), idle::idle),
+        Promise::new("mixed", (10, 1_800), mixed::mixed),
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
-        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 

@@ -5,8 +5,15 @@
 //! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
 //! the pieces of answers that are written but not yet synced.
 
+mod applied;
+mod ballast;
+mod boot;
 mod committer;
+#[cfg(test)]
+mod damage_tests;
+pub mod dump;
 mod entries;
+mod guarded;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -34,6 +41,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
+use self::ballast::Ballast;
+use self::boot::Closing;
 use self::committer::{Committer, Unit, stored_head};
 use self::entries::{Draft, is_said};
 use self::kv::Kv;
@@ -44,20 +53,33 @@ use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::domain::fact::{Entry, Seq};
 
-pub use self::open::open;
+pub use self::boot::LostPieces;
+pub use self::open::{Opened, open};
 
 /// How many batches may wait for the committer; more wait for room.
 const QUEUE: usize = 1024;
 
-/// An engine, and the lock that goes when the last user of the engine has gone.
+/// An engine, and its folder, which goes when the last user of the engine has gone.
 struct Engine {
     kv: RwLock<Arc<dyn Kv>>,
-    _lock: Option<FolderLock>,
+    folder: Option<Held>,
+}
+
+/// A data folder that is ours: closed first, then let go of.
+struct Held {
+    ballast: Ballast,
+    _closing: Closing,
+    _lock: FolderLock,
 }
 
 impl Engine {
-    fn new(kv: Arc<dyn Kv>, lock: Option<FolderLock>) -> Self {
-        Self { kv: RwLock::new(kv), _lock: lock }
+    fn new(kv: Arc<dyn Kv>, folder: Option<Held>) -> Self {
+        Self { kv: RwLock::new(kv), folder }
+    }
+
+    /// The room that is kept for a full disk.
+    fn ballast(&self) -> Option<&Ballast> {
+        self.folder.as_ref().map(|folder| &folder.ballast)
     }
 
     /// The engine as it is now.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
@@ -23,7 +23,7 @@ impl Redb {
     pub(super) fn open(file: &Path, cache_mib: u64) -> Result<Self, StoreError> {
         let cache = usize::try_from(cache_mib.saturating_mul(1024 * 1024)).unwrap_or(usize::MAX);
         let db = Database::builder().set_cache_size(cache).create(file).map_err(store_error)?;
-        let creation = db.begin_write().map_err(store_error)?;
+        let creation = begin(&db)?;
         creation.open_table(TABLE).map_err(store_error)?;
         creation.commit().map_err(store_error)?;
         if let Some(parent) = file.parent() {
@@ -64,7 +64,7 @@ impl Kv for Redb {
     }
 
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
-        let write = self.db.begin_write().map_err(store_error)?;
+        let write = begin(&self.db)?;
         {
             let mut table = write.open_table(TABLE).map_err(|error: TableError| store_error(error))?;
             for (key, value) in &*changes {
@@ -77,6 +77,13 @@ impl Kv for Redb {
         }
         write.commit().map_err(store_error)
     }
+}
+
+/// Each commit keeps what opening after a crash would else have to find out by reading everything.
+fn begin(db: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut write = db.begin_write().map_err(store_error)?;
+    write.set_quick_repair(true);
+    Ok(write)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "redb's list of errors is long and not closed")]
