@@ -14,9 +14,14 @@
 )]
 
 mod args;
+mod dice;
+mod disk;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod kills;
+mod load;
+mod program;
 mod promise;
 
 use std::process::ExitCode;
@@ -28,7 +33,7 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![]
+    vec![Promise::new("kills", (10, 500), kills::kills)]
 }
 
 fn main() -> ExitCode {
