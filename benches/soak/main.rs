@@ -21,6 +21,7 @@ mod disk;
 mod harness;
 mod kills;
 mod load;
+mod power_cuts;
 mod program;
 mod promise;
 
@@ -33,7 +34,10 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![Promise::new("kills", (10, 500), kills::kills)]
+    vec![
+        Promise::new("kills", (10, 500), kills::kills),
+        Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
+    ]
 }
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@
 
 mod committer;
 mod entries;
+mod folder;
 mod journal;
 #[cfg(test)]
 mod journal_tests;

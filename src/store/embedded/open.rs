@@ -1,7 +1,5 @@
 //! From a data folder to a store.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +14,7 @@ use super::redb::Redb;
 use super::reopen::Reopen;
 use super::sled::Sled;
 use super::tail::{Frame, Tail};
-use super::{EmbeddedStore, Engine, keys};
+use super::{EmbeddedStore, Engine, folder, keys};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
 
 /// What we write and read. Kept in plain digits, so that any version can say what it found.
@@ -47,7 +45,7 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, O
             Reopen { open: Box::new(|| Ok(Arc::new(Memory::default()))), folder: None, not_before: None };
         return Ok(Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?));
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    folder::create(folder).map_err(io)?;
     let lock = FolderLock::take(folder)?;
     let journal = Arc::new(JournalFolder::new(folder.join("journal")));
     let kv = open_journaled(config, folder, &journal)?;
