@@ -21,6 +21,7 @@ mod disk;
 mod harness;
 mod kills;
 mod load;
+mod opens;
 mod power_cuts;
 mod program;
 mod promise;
@@ -37,6 +38,7 @@ fn promises() -> Vec<Promise> {
     vec![
         Promise::new("kills", (10, 500), kills::kills),
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
+        Promise::new("opens", (6, u64::MAX), opens::opens),
     ]
 }
 

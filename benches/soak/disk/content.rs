@@ -11,7 +11,7 @@ pub(super) const PAGE: u64 = 4096;
 type Page = Arc<[u8; PAGE as usize]>;
 
 /// A file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Content {
     now: Version,
     synced: Version,

@@ -41,6 +41,9 @@ struct State {
     operations: u64,
 }
 
+/// What was on a disk.
+pub(crate) struct Image(Tree);
+
 /// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
@@ -80,6 +83,11 @@ impl Disk {
         state.faults.kill_at = Some(operation);
     }
 
+    /// What was given to [`Disk::kill_at`].
+    pub(crate) fn killing_at(&self) -> Option<u64> {
+        self.state().faults.kill_at
+    }
+
     /// Changes asked for since the last [`Disk::kill_at`].
     pub(crate) fn operations(&self) -> u64 {
         self.state().operations
@@ -90,6 +98,18 @@ impl Disk {
         let mut state = self.state();
         state.faults.kill_at = None;
         std::mem::take(&mut state.faults.frozen)
+    }
+
+    /// What is on it, synced or not.
+    pub(crate) fn image(&self) -> Image {
+        Image(self.state().tree.clone())
+    }
+
+    /// Goes back to an image. Whoever wrote must be dead.
+    pub(crate) fn restore(&self, image: &Image) {
+        let mut state = self.state();
+        state.faults = Faults::default();
+        state.tree = image.0.clone();
     }
 
     /// Bytes it holds now.

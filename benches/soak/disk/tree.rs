@@ -19,21 +19,21 @@ type Names = BTreeMap<OsString, Number>;
 type Change = Vec<(OsString, Option<Number>)>;
 
 /// A file or a folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) mode: u32,
     pub(super) kind: Kind,
 }
 
 /// Which of the two.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     File(Content),
     Folder(Folder),
 }
 
 /// Names, as they are now, as they were when the folder was synced, and what happened in between.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Folder {
     pub(super) names: Names,
     synced: Names,
@@ -64,7 +64,7 @@ fn apply(names: &mut Names, change: &Change) {
 }
 
 /// All of them. None is thrown away before a power cut, for until then its name may come back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tree {
     nodes: BTreeMap<Number, Node>,
     next: Number,
