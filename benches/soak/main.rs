@@ -16,6 +16,7 @@
 mod args;
 mod dice;
 mod disk;
+mod disk_faults;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
@@ -39,6 +40,7 @@ fn promises() -> Vec<Promise> {
         Promise::new("kills", (10, 500), kills::kills),
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
         Promise::new("opens", (6, u64::MAX), opens::opens),
+        Promise::new("disk_faults", (4, 60), disk_faults::disk_faults),
     ]
 }
 
