@@ -114,6 +114,7 @@ async fn one_disk(engine: &str, first: u64, many: u64, dice: &mut Dice, seen: &m
         }
         fault.end(&disk);
         let mended = until_it_writes(&program, &book, number).await;
+        let mended = mended.unwrap_or_else(|what| panic!("{}", wrong(what)));
         seen.slowest_mend = seen.slowest_mend.max(mended);
         load.end().await;
         let found = check(&program, &book, 0..=u64::MAX, Survives::Everything).await.wrong;
@@ -145,7 +146,9 @@ async fn look_around(program: &Program, book: &Book, fault: Fault) -> u64 {
         match client.get(&format!("/sessions/{id}")).await {
             Told::Done(_) => reads += 1,
             Told::Refused(_) if !fault.reads_go_on() => {}
-            other => panic!("a read of session {id} while {fault:?}: {other:?}"),
+            other @ (Told::Missing | Told::Refused(_) | Told::Gone) => {
+                panic!("a read of session {id} while {fault:?}: {other:?}")
+            }
         }
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -153,7 +156,7 @@ async fn look_around(program: &Program, book: &Book, fault: Fault) -> u64 {
 }
 
 /// How long after the fault's end a session can be created again.
-async fn until_it_writes(program: &Program, book: &Book, number: u64) -> Duration {
+async fn until_it_writes(program: &Program, book: &Book, number: u64) -> Result<Duration, String> {
     let client = Client::new(program, true);
     let ended = Instant::now();
     for attempt in 0.. {
@@ -177,7 +180,7 @@ async fn until_it_writes(program: &Program, book: &Book, number: u64) -> Duratio
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    ended.elapsed()
+    Ok(ended.elapsed())
 }
 
 /// It may start or refuse, but says why.

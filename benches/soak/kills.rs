@@ -46,7 +46,7 @@ async fn one_folder(engine: &str, until: u64, dice: &mut Dice, seen: &mut Seen) 
     let place = Place::new(engine, None);
     let book = Arc::new(Book::default());
     let mut usual = Duration::from_millis(300);
-    let mut judged = |findings: Findings, seen: &mut Seen, place: &Place| {
+    let judged = |findings: Findings, seen: &mut Seen, place: &Place| {
         let Findings { wrong, longest } = findings;
         assert!(wrong.is_empty(), "{engine}, kill {}: {wrong:#?}\n{}", seen.kills, place.log());
         seen.longest_run = seen.longest_run.max(longest);

@@ -72,7 +72,9 @@ async fn look_at(client: &Client, id: &str, session: &Session) -> Result<Option<
     let body = match client.get(&format!("/sessions/{id}")).await {
         Told::Done(body) => body,
         Told::Missing if session.known.is_none() => return Ok(None),
-        other => return Err(format!("session {id} at {:?}: {other:?}", session.known)),
+        other @ (Told::Missing | Told::Refused(_) | Told::Gone) => {
+            return Err(format!("session {id} at {:?}: {other:?}", session.known));
+        }
     };
     let found = mark(&body).ok_or_else(|| format!("session {id} is half changed: {body}"))?;
     if session.known.is_some_and(|known| found < known) || found > session.tried {
@@ -99,7 +101,9 @@ async fn at_rest(client: &Client, chat: &str) -> Result<Vec<Value>, String> {
         let runs = match client.get(&format!("/sessions/{chat}/runs")).await {
             Told::Done(Value::Array(runs)) if !runs.is_empty() => runs,
             Told::Missing => return Ok(Vec::new()),
-            other => return Err(format!("the runs of {chat}: {other:?}")),
+            other @ (Told::Done(_) | Told::Refused(_) | Told::Gone) => {
+                return Err(format!("the runs of {chat}: {other:?}"));
+            }
         };
         let open = runs.iter().find(|run| ["PENDING", "RUNNING"].contains(&run["status"].as_str().unwrap()));
         let Some(open) = open else { return Ok(runs) };

@@ -18,8 +18,8 @@ pub(crate) enum Told {
     Done(Value),
     /// There is no such thing.
     Missing,
-    /// Not now: 503 or 507.
-    Refused(u16),
+    /// Not now, in JSON: 503 or 507.
+    Refused(#[expect(dead_code, reason = "shown in what a test says")] u16),
     /// The program is gone.
     Gone,
 }
