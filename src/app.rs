@@ -152,7 +152,9 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let store = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
     let queue_depth = config.runs.queue_depth;
-    Ok(Runtime::open(Parts { store, models, registry, catalog, clock, queue_depth }).await?)
+    let pieces_may_be_lost = false;
+    Ok(Runtime::open(Parts { store, models, registry, catalog, clock, queue_depth, pieces_may_be_lost })
+        .await?)
 }
 
 fn registry() -> Registry {

@@ -25,6 +25,10 @@ mod load;
 mod opens;
 mod power_cuts;
 mod program;
+#[path = "../../tests/it/harness/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod harness;
+mod once;
 mod promise;
 
 use std::process::ExitCode;
@@ -42,6 +46,7 @@ fn promises() -> Vec<Promise> {
         Promise::new("opens", (6, u64::MAX), opens::opens),
         Promise::new("disk_faults", (4, 60), disk_faults::disk_faults),
     ]
+    vec![Promise::new("once", (6, 500), once::requests_are_carried_out_once)]
 }
 
 fn main() -> ExitCode {

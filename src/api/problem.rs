@@ -108,6 +108,7 @@ impl From<runtime::Error> for Problem {
             Error::SessionExists(_) | Error::SessionTaken { .. } | Error::Conflict(_) => {
                 Self::conflict(message)
             }
+            Error::KeyReused => Self::new(StatusCode::CONFLICT, "idempotency_conflict", message),
             Error::Invalid { field, message } => Self::invalid(vec![Violation {
                 kind: "value_error",
                 place: vec!["body".into(), field.into()],
@@ -125,6 +126,7 @@ impl From<runtime::Error> for Problem {
                 retry_after: Some(Duration::from_secs(1)),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             },
+            Error::Damaged => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message),
             Error::Internal => Self::internal(),
         }
     }

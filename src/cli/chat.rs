@@ -147,7 +147,14 @@ fn print_entry(entry: &Entry, view: Option<&RunView>) {
                 println!("\x1b[33m? {} {} waits for somebody\x1b[0m", call.name, call.arguments);
             }
         }
+        Fact::ToolDoubted { calls } => {
+            for call in calls.iter().filter_map(call) {
+                println!("\x1b[33m? nobody knows whether {} took effect\x1b[0m", call.name);
+            }
+        }
+        Fact::Steered { input } => println!("\x1b[32m> {}\x1b[0m", input.text),
         Fact::RunStarted(_)
+        | Fact::Lost { .. }
         | Fact::RunPrepared { .. }
         | Fact::ModelCalled { .. }
         | Fact::ModelAnswered { .. }

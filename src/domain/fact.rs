@@ -23,7 +23,7 @@ pub type Seq = u64;
 /// One entry of a session's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its number. A [`Fact::Said`] of n pieces takes n numbers, this is the first.
+    /// Its number. A [`Fact::Said`] or [`Fact::Lost`] of n pieces takes n numbers, this is the first.
     pub seq: Seq,
     /// The run it belongs to.
     pub run: RunId,
@@ -69,6 +69,12 @@ pub enum Fact {
         /// Never empty.
         pieces: Vec<Piece>,
     },
+    /// Pieces of the answer may have been shown and are gone: the machine lost its power before they were synced.
+    /// Their numbers are never used again.
+    Lost {
+        /// As many as there can have been.
+        pieces: u64,
+    },
     /// The model is done; its text is the pieces said since it was called.
     ModelAnswered {
         /// Which question.
@@ -103,6 +109,16 @@ pub enum Fact {
         /// The outcome.
         result: ToolResult,
     },
+    /// Nobody knows whether these took effect, and a person is to say what becomes of them.
+    ToolDoubted {
+        /// Begun before the process ended.
+        calls: Vec<CallId>,
+    },
+    /// A message joined the run; the model reads it with its next question.
+    Steered {
+        /// What was said.
+        input: Input,
+    },
     /// The run waits for somebody.
     Paused {
         /// The calls that wait.
@@ -128,6 +144,7 @@ impl Fact {
     pub fn width(&self) -> u64 {
         match self {
             Self::Said { pieces } => (pieces.len() as u64).max(1),
+            Self::Lost { pieces } => (*pieces).max(1),
             Self::RunStarted(_)
             | Self::RunPrepared { .. }
             | Self::ModelCalled { .. }
@@ -135,6 +152,8 @@ impl Fact {
             | Self::ModelFailed { .. }
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. }
+            | Self::ToolDoubted { .. }
+            | Self::Steered { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
             | Self::RunFinished { .. } => 1,
@@ -245,6 +264,9 @@ pub enum Outcome {
     /// It could not be brought to an end.
     Failed(Failure),
 }
+
+/// The code of a [`Failure`] that says: the process ended in the middle.
+pub const INTERRUPTED: &str = "interrupted";
 
 /// Why something failed, in words a client may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -183,6 +183,8 @@ pub struct Started {
     pub first: Seq,
     /// Whether it waits for its turn.
     pub queued: bool,
+    /// The entry that the message is, if it joined a run that was going.
+    pub joined: Option<Seq>,
 }
 
 /// Something to tell a run.

@@ -115,6 +115,9 @@ pub struct AgentSpec {
     /// What a message does while a run of the session is going.
     #[serde(default)]
     pub on_second_message: OnSecondMessage,
+    /// Who says what becomes of a call that may have taken effect.
+    #[serde(default)]
+    pub in_doubt: InDoubt,
     /// What the end of a plain AgentOS stream's connection does.
     #[serde(default)]
     pub on_disconnect: OnDisconnect,
@@ -173,6 +176,18 @@ pub enum OnSecondMessage {
     Interrupt,
     /// Joins the one that is going.
     Steer,
+}
+
+/// Who is told that a call of a tool that may happen `once` was cut off by a crash, so that nobody knows whether it
+/// took effect. It is never called again without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubt {
+    /// The model reads it as the call's result, and the run goes on.
+    #[default]
+    TellModel,
+    /// The run waits for a person, who has it called again, says what came of it, or leaves it.
+    AskPerson,
 }
 
 /// What the end of a plain AgentOS stream's connection does to its run.

@@ -1,6 +1,7 @@
 //! A moment, as the log keeps it.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,11 @@ impl Timestamp {
     /// Seconds since 1970, with the fraction.
     pub fn seconds_f64(self) -> f64 {
         self.0 as f64 / 1e6
+    }
+
+    /// Time from `earlier` to this moment; none if the clock went back.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
     /// Seconds from `earlier` to this moment; 0 if the clock went back.

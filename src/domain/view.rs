@@ -1,9 +1,10 @@
 //! A run as its facts tell it: the one fold that machines, surfaces and histories share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Object;
-use super::fact::{Answer, Entry, Fact, Failure, Outcome, Piece, RunOptions, RunStart};
+use super::fact::{Answer, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, RunOptions, RunStart};
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Message, Usage};
 use super::run::Status;
@@ -11,6 +12,10 @@ use super::spec::Spec;
 use super::state;
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult, Verdict};
+
+/// Between two facts of a run no more time than this counts as work: the clock may have jumped, or the machine
+/// may have been off.
+const LONGEST_STEP: Duration = Duration::from_secs(300);
 
 /// Everything known about one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +56,23 @@ pub struct RunView {
     pub turns: Vec<Turn>,
     /// Calls that wait for somebody.
     pub waiting: Vec<CallId>,
+    /// Messages that joined it.
+    pub steers: Vec<Steer>,
+    /// How long it was worked on: without waiting for its turn, for people, or for a server that was down.
+    pub worked: Duration,
+    /// When the last fact was decided.
+    last: Timestamp,
+}
+
+/// A message that joined a running run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steer {
+    /// When it came.
+    pub at: Timestamp,
+    /// What it says.
+    pub input: Input,
+    /// How many turns of the conversation come before it.
+    pub after: usize,
 }
 
 /// One question to a model, and what came of it.
@@ -95,6 +117,8 @@ pub struct Call {
     pub result: Option<ToolResult>,
     /// What somebody decided about it.
     pub answer: Option<Answer>,
+    /// Whether it was not known if it took effect, and somebody was asked.
+    pub doubted: bool,
 }
 
 impl RunView {
@@ -119,6 +143,9 @@ impl RunView {
             state: Object::new(),
             turns: Vec::new(),
             waiting: Vec::new(),
+            steers: Vec::new(),
+            worked: Duration::ZERO,
+            last: at,
         }
     }
 
@@ -141,8 +168,9 @@ impl RunView {
 
     /// Takes in the next fact of this run.
     pub fn apply_fact(&mut self, at: Timestamp, fact: &Fact) {
+        self.count_work(at, fact);
         match fact {
-            Fact::RunStarted(_) => {}
+            Fact::RunStarted(_) | Fact::Lost { .. } => {}
             Fact::RunPrepared { system, state, stored, history } => {
                 self.began = Some(at);
                 self.status = Status::Running;
@@ -167,6 +195,8 @@ impl RunView {
                     turn.failure = Some(failure.clone());
                 }
             }
+            Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubt(call)),
+            Fact::Steered { input } => self.join(at, input),
             Fact::ToolStarted { call } => self.with_call(call, |found| found.started = Some(at)),
             Fact::ToolFinished { call, result } => {
                 state::apply(&mut self.state, &result.state);
@@ -192,6 +222,24 @@ impl RunView {
                 self.outcome = Some(outcome.clone());
             }
         }
+    }
+
+    fn doubt(&mut self, call: &CallId) {
+        self.with_call(call, |found| (found.started, found.answer, found.doubted) = (None, None, true));
+    }
+
+    fn join(&mut self, at: Timestamp, input: &Input) {
+        let after = self.said().count();
+        self.steers.push(Steer { at, input: input.clone(), after });
+    }
+
+    fn count_work(&mut self, at: Timestamp, fact: &Fact) {
+        let down = matches!(fact, Fact::Lost { .. })
+            || matches!(fact, Fact::ModelFailed { failure, .. } if failure.code == INTERRUPTED);
+        if self.status == Status::Running && !down {
+            self.worked += at.since(self.last).min(LONGEST_STEP);
+        }
+        self.last = at;
     }
 
     fn hear(&mut self, at: Timestamp, pieces: &[Piece]) {
@@ -237,6 +285,17 @@ impl RunView {
             .map(|(_, turn)| turn)
     }
 
+    /// Messages that joined the run when its conversation had so many turns.
+    pub fn steers_after(&self, turns: usize) -> impl Iterator<Item = &Steer> {
+        self.steers.iter().filter(move |steer| steer.after == turns)
+    }
+
+    /// Whether a message joined that no question has shown to a model yet.
+    pub fn has_unread_message(&self) -> bool {
+        let turns = self.said().count();
+        self.steers.iter().any(|steer| steer.after >= turns)
+    }
+
     /// The whole answer so far: the text of all turns together.
     pub fn text(&self) -> String {
         self.said().map(|turn| turn.text.as_str()).collect()
@@ -264,17 +323,20 @@ impl RunView {
     /// The conversation of this run, without the system message, healed: a call without a result gets one that
     /// says so, because providers refuse a history with open calls.
     pub fn messages(&self) -> Vec<Message> {
+        let joined =
+            |turns| self.steers_after(turns).map(|steer| Message::User { input: steer.input.clone() });
         let mut messages = vec![Message::User { input: self.input.clone() }];
-        for turn in self.said() {
-            if turn.text.is_empty() && turn.calls.is_empty() {
-                continue;
+        messages.extend(joined(0));
+        for (before, turn) in self.said().enumerate() {
+            if !turn.text.is_empty() || !turn.calls.is_empty() {
+                messages.push(Message::Assistant {
+                    text: turn.text.clone(),
+                    reasoning: turn.reasoning.clone(),
+                    tool_calls: turn.calls.iter().map(|call| call.call.clone()).collect(),
+                });
+                messages.extend(turn.calls.iter().map(Call::message));
             }
-            messages.push(Message::Assistant {
-                text: turn.text.clone(),
-                reasoning: turn.reasoning.clone(),
-                tool_calls: turn.calls.iter().map(|call| call.call.clone()).collect(),
-            });
-            messages.extend(turn.calls.iter().map(Call::message));
+            messages.extend(joined(before + 1));
         }
         messages
     }
@@ -301,7 +363,7 @@ impl Turn {
 
 impl Call {
     fn new(call: ToolCall) -> Self {
-        Self { call, started: None, finished: None, result: None, answer: None }
+        Self { call, started: None, finished: None, result: None, answer: None, doubted: false }
     }
 
     fn message(&self) -> Message {

@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{News, Step, ToolOrder, Violation};
 use crate::domain::Object;
-use crate::domain::fact::{Answer, Decision, Fact, Failure, Outcome};
+use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Outcome};
 use crate::domain::id::{CallId, ModelName};
 use crate::domain::message::{Finish, Usage};
 use crate::domain::spec::{AgentSpec, Limits};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolCall, ToolResult, Verdict};
 use crate::domain::view::{Call, RunView, Turn};
-
-/// The code of a [`Failure`] that says: the process ended in the middle.
-pub const INTERRUPTED: &str = "interrupted";
 
 /// So many calls in a row that could not even be tried end the run (promise P16).
 const MAX_REFUSED_IN_A_ROW: usize = 3;
@@ -86,10 +83,13 @@ impl AgentMachine {
                 self.on_answer(tool_calls, &gated, finish, usage, provider_id)
             }
             News::ModelFailed(failure) => self.on_model_failure(failure),
+            News::PiecesLost { pieces } => vec![Fact::Lost { pieces }],
             News::ToolFinished { call, result } => self.on_tool_result(call, result),
+            News::ToolsDoubted(calls) => self.on_doubt(calls),
+            News::Steered(input) => vec![Fact::Steered { input }],
             News::Answered(answers) => self.on_answers(answers),
-            News::Cancelled { reason } => vec![self.finish(Outcome::Cancelled { reason })],
-            News::Broken(failure) => vec![self.finish(Outcome::Failed(failure))],
+            News::Cancelled { reason } => self.end(Outcome::Cancelled { reason }),
+            News::Broken(failure) => self.end(Outcome::Failed(failure)),
         }
     }
 
@@ -100,6 +100,9 @@ impl AgentMachine {
         }
         if let Fact::ToolFinished { call, .. } = fact {
             self.doubted.remove(call);
+        }
+        if let Fact::ToolDoubted { calls } = fact {
+            self.doubted.retain(|call| !calls.contains(call));
         }
         self.view.apply_fact(at, fact);
         Ok(())
@@ -157,12 +160,13 @@ impl AgentMachine {
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let waits = asked.iter().map(|call| gated.contains(call));
         let mut facts = Vec::with_capacity(named.len().saturating_add(2));
-        let wants_more = !named.is_empty();
+        let wants_more = !named.is_empty() || self.view.has_unread_message();
         let over = self.over_limit(named.len(), &usage);
         facts.push(Fact::ModelAnswered { turn, tool_calls, finish, usage, provider_id });
         match (wants_more, over) {
-            (false, _) => facts.push(self.finish(Outcome::Completed)),
-            (true, Some(failure)) => facts.push(self.finish(Outcome::Failed(failure))),
+            (false, _) => facts.extend(self.end(Outcome::Completed)),
+            (true, Some(failure)) => facts.extend(self.end(Outcome::Failed(failure))),
+            (true, None) if named.is_empty() => {}
             (true, None) => {
                 let (held, free): (Vec<_>, Vec<_>) =
                     named.into_iter().zip(waits).partition(|(_, waits)| *waits);
@@ -220,7 +224,18 @@ impl AgentMachine {
         let attempts = self.view.turns.len();
         let mut facts = vec![Fact::ModelFailed { turn, failure: failure.clone() }];
         if failed_before.saturating_add(1) >= tries || attempts >= self.limits.model_calls as usize {
-            facts.push(self.finish(Outcome::Failed(failure)));
+            facts.extend(self.end(Outcome::Failed(failure)));
+        }
+        facts
+    }
+
+    /// A person is asked once nothing is going any more.
+    fn on_doubt(&self, doubted: Vec<CallId>) -> Vec<Fact> {
+        let waits = |call: &&Call| call.started.is_none() || doubted.contains(&call.call.id);
+        let (held, running): (Vec<_>, Vec<_>) = self.open_calls().partition(waits);
+        let mut facts = vec![Fact::ToolDoubted { calls: doubted.clone() }];
+        if running.is_empty() {
+            facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
         }
         facts
     }
@@ -235,11 +250,12 @@ impl AgentMachine {
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
-        let mut facts = vec![Fact::ToolFinished { call, result }];
+        let mut facts = vec![Fact::ToolFinished { call: call.clone(), result }];
         if refused >= MAX_REFUSED_IN_A_ROW {
             let message =
                 format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
+            facts.extend(running.iter().filter(|open| open.call.id != call).map(|open| given_up(open)));
             facts.push(Fact::RunFinished { outcome, state: self.changes_of(&changed) });
         } else if running.len() == 1 && !held.is_empty() {
             facts.push(Fact::Paused { calls: held.into_iter().map(id_of).collect() });
@@ -272,7 +288,7 @@ impl AgentMachine {
         if known.is_empty() {
             return Vec::new();
         }
-        let settled: Vec<Fact> = known.iter().filter_map(result_of).collect();
+        let settled: Vec<Fact> = known.iter().filter_map(|answer| self.result_of(answer)).collect();
         let agreed_now = known.iter().filter(|answer| is_approval(answer)).map(|answer| answer.call.clone());
         let agreed_before = self.open_calls().filter(|call| call.answer.is_some()).map(id_of);
         let agreed: BTreeSet<CallId> = agreed_before.chain(agreed_now).collect();
@@ -287,8 +303,34 @@ impl AgentMachine {
         facts
     }
 
-    fn finish(&self, outcome: Outcome) -> Fact {
-        Fact::RunFinished { outcome, state: self.changes_of(&self.view.state) }
+    /// The result a decision gives its call at once; a call that may go ahead has none yet.
+    fn result_of(&self, answer: &Answer) -> Option<Fact> {
+        let call = self.view.call(&answer.call)?;
+        let result = match &answer.decision {
+            Decision::Approved { .. } => return None,
+            Decision::Rejected { note } => {
+                let note = note.as_deref().unwrap_or("no reason given");
+                if call.doubted {
+                    let message = format!(
+                        "It is not known whether `{}` took effect, and a person decided not to call it again: {note}",
+                        call.call.name
+                    );
+                    ToolResult::new(Verdict::InDoubt, message)
+                } else {
+                    ToolResult::failed(format!("A person rejected this call: {note}"))
+                }
+            }
+            Decision::Executed { result } => ToolResult::done(result.clone()),
+        };
+        Some(Fact::ToolFinished { call: answer.call.clone(), result })
+    }
+
+    /// The last fact, and before it a result for each call that is going.
+    fn end(&self, outcome: Outcome) -> Vec<Fact> {
+        let going = self.open_calls().filter(|call| call.started.is_some());
+        let mut facts: Vec<Fact> = going.map(given_up).collect();
+        facts.push(Fact::RunFinished { outcome, state: self.changes_of(&self.view.state) });
+        facts
     }
 
     fn changes_of(&self, state: &Object) -> Vec<crate::domain::state::Change> {
@@ -304,15 +346,8 @@ fn is_approval(answer: &Answer) -> bool {
     matches!(answer.decision, Decision::Approved { .. })
 }
 
-/// The result a decision gives its call at once; a call that may go ahead has none yet.
-fn result_of(answer: &Answer) -> Option<Fact> {
-    let result = match &answer.decision {
-        Decision::Approved { .. } => return None,
-        Decision::Rejected { note } => {
-            let note = note.as_deref().unwrap_or("no reason given");
-            ToolResult::failed(format!("A person rejected this call: {note}"))
-        }
-        Decision::Executed { result } => ToolResult::done(result.clone()),
-    };
-    Some(Fact::ToolFinished { call: answer.call.clone(), result })
+/// What is said of a call whose run ends before it does.
+fn given_up(call: &Call) -> Fact {
+    let message = format!("`{}` was given up when its run ended. It may have taken effect.", call.call.name);
+    Fact::ToolFinished { call: id_of(call), result: ToolResult::new(Verdict::Cancelled, message) }
 }

@@ -6,12 +6,12 @@
 
 mod agent;
 
-pub use agent::{AgentMachine, INTERRUPTED};
+pub use agent::AgentMachine;
 
 use crate::domain::Object;
 use crate::domain::fact::{Answer, Entry, Fact, Failure, RunStart};
 use crate::domain::id::{CallId, ModelName, RunId};
-use crate::domain::message::{Finish, Usage};
+use crate::domain::message::{Finish, Input, Usage};
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolCall, ToolResult};
@@ -86,6 +86,15 @@ pub enum News {
     },
     /// The call came to nothing.
     ModelFailed(Failure),
+    /// The machine lost its power while a model was answering.
+    PiecesLost {
+        /// As many as may have been shown and are gone.
+        pieces: u64,
+    },
+    /// Calls that may have taken effect, and a person is to be asked.
+    ToolsDoubted(Vec<CallId>),
+    /// A message joins the run.
+    Steered(Input),
     /// What came of a tool call.
     ToolFinished {
         /// Which.

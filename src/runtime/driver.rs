@@ -18,16 +18,18 @@ use super::desk::Desk;
 use super::error::Error;
 use super::host::RunHost;
 use super::journal::{Dated, Room};
-use super::lanes::{LiveRun, Stage};
+use super::lanes::{LiveRun, Place, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Failure, Seq};
-use crate::domain::id::RunId;
+use crate::domain::fact::{Failure, INTERRUPTED, Seq};
+use crate::domain::id::{CallId, RunId};
 use crate::domain::message::Message;
 use crate::domain::run::Status;
-use crate::domain::spec::Spec;
+use crate::domain::spec::{InDoubt, Spec};
+use crate::domain::tool::Effect;
 use crate::domain::view::RunView;
-use crate::machine::{INTERRUPTED, Machine, News, Step, ToolOrder};
+use crate::machine::{Machine, News, Step, ToolOrder};
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -35,16 +37,27 @@ const RETRY_WRITE: Duration = Duration::from_millis(500);
 /// Seconds that still can be added to the present; more in an agent's file is as good as none.
 const LONGEST_RUN: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
+/// Numbers that a power cut may have eaten, at most: a log's pieces are synced before they take more bytes.
+const MOST_PIECES_LOST: u64 = 1 << 20;
+
 /// Drives one run.
 pub(super) struct Driver {
     pub(super) live: Arc<LiveRun>,
+    /// Held in a queue while its first fact is written.
+    pub(super) place: Option<Place>,
     inner: Arc<Inner>,
     room: Arc<Room>,
     machine: Machine,
     toolbox: Arc<Toolbox>,
     unwritten: Vec<Dated>,
+    /// Of the order whose facts are written next.
+    claim: Claim,
     /// The run's first entry, once it has one.
     first: Option<Seq>,
+    /// Its last entry that was written, pieces not counted.
+    last: Seq,
+    /// Whether pieces that were shown may be missing in the log.
+    lost_pieces: bool,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
 }
@@ -87,7 +100,20 @@ impl Driver {
         machine: Machine,
         toolbox: Arc<Toolbox>,
     ) -> Self {
-        Self { live, inner, room, machine, toolbox, unwritten: Vec::new(), first: None, history: Vec::new() }
+        Self {
+            live,
+            place: None,
+            inner,
+            room,
+            machine,
+            toolbox,
+            unwritten: Vec::new(),
+            claim: Claim::none(),
+            first: None,
+            last: 0,
+            lost_pieces: false,
+            history: Vec::new(),
+        }
     }
 
     /// A run that is being accepted: its first fact is not written yet.
@@ -96,9 +122,21 @@ impl Driver {
         self
     }
 
+    /// The next write carries out an order that is to be carried out once.
+    pub(super) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = claim;
+        self
+    }
+
     /// A run that was accepted before: its first entry is this one.
     pub(super) fn resuming(mut self, first: Seq) -> Self {
         self.first = Some(first);
+        self
+    }
+
+    /// A run of a server whose machine lost its power: pieces that were shown may be gone.
+    pub(super) fn after_power_cut(mut self) -> Self {
+        self.lost_pieces = true;
         self
     }
 
@@ -143,18 +181,23 @@ impl Driver {
         let stored = self.inner.stored_run(&room.log.owner, self.live.run).await?;
         self.machine = self.inner.replayed(&room.log.owner, &stored).await?;
         self.unwritten.clear();
+        self.claim = Claim::none();
         self.record(News::Broken(failure))?;
         self.write().await
     }
 
     async fn go(&mut self) -> Result<(), Halt> {
         if self.machine.is_asking() {
+            if std::mem::take(&mut self.lost_pieces) {
+                self.record(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
+            }
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }
-        let seconds = self.limits_seconds().min(LONGEST_RUN.as_secs());
-        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let limit = Duration::from_secs(self.limits_seconds()).min(LONGEST_RUN);
+        let deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
         loop {
+            self.take_mail().await?;
             if let Some(reason) = self.live.stop_reason() {
                 self.record(News::Cancelled { reason })?;
             }
@@ -165,6 +208,21 @@ impl Driver {
                 Step::Wait | Step::Stop => return self.write().await,
             }
         }
+    }
+
+    /// Hears the messages that want to join, and tells each its place once it is written.
+    async fn take_mail(&mut self) -> Result<(), Halt> {
+        for mail in self.live.take_mail() {
+            if self.machine.next() == Step::Stop {
+                return Ok(());
+            }
+            self.record(News::Steered(mail.input))?;
+            self.claim = mail.claim;
+            self.write().await?;
+            // Whoever sent it may have gone; it is heard all the same.
+            let _ = mail.taken.send(self.last);
+        }
+        Ok(())
     }
 
     fn limits_seconds(&self) -> u64 {
@@ -224,7 +282,22 @@ impl Driver {
         self.record(news)
     }
 
+    /// Calls that may have taken effect, and that nobody but a person may have repeated.
+    fn doubtful(&self, orders: &[ToolOrder]) -> Vec<CallId> {
+        let asks = settle::agent_of(&self.machine.view().spec)
+            .is_some_and(|agent| agent.in_doubt == InDoubt::AskPerson);
+        let once = |order: &&ToolOrder| {
+            let tool = self.toolbox.get(&order.call.name);
+            asks && order.in_doubt && tool.is_some_and(|tool| tool.spec().effect == Effect::Once)
+        };
+        orders.iter().filter(once).map(|order| order.call.id.clone()).collect()
+    }
+
     async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
+        let doubtful = self.doubtful(&orders);
+        if !doubtful.is_empty() {
+            return self.record(News::ToolsDoubted(doubtful));
+        }
         self.write().await?;
         let host = RunHost::new(self.machine.view(), &self.inner.clock);
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
@@ -238,6 +311,10 @@ impl Driver {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
                 () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                () = live.mailed() => {
+                    self.take_mail().await?;
+                    continue;
+                }
                 done = calls.next() => done.map(Ok),
             };
             match next {
@@ -290,10 +367,17 @@ impl Driver {
         }
         let facts = std::mem::take(&mut self.unwritten);
         let view = self.machine.view();
-        let fill = |desk: &mut Desk| settle::beside(desk, &self.room.log.owner, view, &facts, self.first);
+        let fill = |desk: &mut Desk| {
+            let made = MadeRun::of(view.run, &facts, desk.head());
+            self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
+            settle::beside(desk, &self.room.log.owner, view, &facts, self.first)
+        };
         let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
         match written {
             Ok(first) => {
+                self.claim = Claim::none();
+                let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
+                self.last = first.saturating_add(width).saturating_sub(1);
                 if self.first.is_none() {
                     self.first = Some(first);
                     let status = if view.began.is_some() { Status::Running } else { Status::Pending };

@@ -34,6 +34,9 @@ pub enum Error {
         /// `user` or `agent`, `team`, `workflow`.
         owner: &'static str,
     },
+    /// The client's key stands for another order.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
     /// What was asked does not fit where the run stands.
     #[error("{0}")]
     Conflict(String),
@@ -65,6 +68,9 @@ pub enum Error {
     /// Not now: the store is away, or the server is stopping.
     #[error("{0}")]
     Unavailable(String),
+    /// What is stored of it cannot be read; which part was logged.
+    #[error("what is stored of it is damaged")]
+    Damaged,
     /// Our fault; the cause was logged.
     #[error("internal error")]
     Internal,
@@ -85,7 +91,7 @@ impl From<StoreError> for Error {
             }
             StoreError::Damaged(what) => {
                 tracing::error!(%what, "a stored record is damaged");
-                Self::Internal
+                Self::Damaged
             }
         }
     }

@@ -6,16 +6,24 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::driver::Driver;
 use super::error::Error;
 use super::journal::unpoisoned;
+use super::receipts::Claim;
 use crate::domain::fact::Seq;
 use crate::domain::id::RunId;
+use crate::domain::message::Input;
 use crate::domain::run::Status;
+use crate::domain::spec::OnSecondMessage;
 use crate::domain::view::RunView;
 use crate::store::Log;
+
+/// When to come back to a session whose queue is full.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// A run somebody drives or is about to.
 pub(super) struct LiveRun {
@@ -23,6 +31,18 @@ pub(super) struct LiveRun {
     pub(super) log: Log,
     state: watch::Sender<Stage>,
     stop: watch::Sender<Option<String>>,
+    mail: Mutex<VecDeque<Mail>>,
+    mailed: Notify,
+}
+
+/// A message that wants to join a run that is going. Dropped if the run ends before it is heard.
+pub(super) struct Mail {
+    /// What it says.
+    pub(super) input: Input,
+    /// Written with it.
+    pub(super) claim: Claim,
+    /// Told its place in the log as soon as it is written.
+    pub(super) taken: oneshot::Sender<Seq>,
 }
 
 /// How far a live run is.
@@ -60,6 +80,8 @@ impl LiveRun {
             log,
             state: watch::Sender::new(Stage::Accepting),
             stop: watch::Sender::new(None),
+            mail: Mutex::default(),
+            mailed: Notify::new(),
         })
     }
 
@@ -113,11 +135,50 @@ impl LiveRun {
         true
     }
 
-    /// Comes to rest, unless it was asked to stop and has not heard it yet.
+    /// Has a message join it, if it is running: whoever waits is told its place in the log, or that the run was
+    /// over before.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if so many are waiting to be heard.
+    pub(super) fn steer(
+        &self,
+        input: Input,
+        claim: Claim,
+        most: usize,
+    ) -> Result<Option<oneshot::Receiver<Seq>>, Error> {
+        // Held meanwhile, as in `stop`.
+        let stage = self.state.borrow();
+        if !matches!(&*stage, Stage::Going { status: Status::Running, .. }) {
+            return Ok(None);
+        }
+        let mut mail = unpoisoned(&self.mail);
+        if mail.len() >= most {
+            return Err(busy("too many messages of this session are waiting"));
+        }
+        let (taken, told) = oneshot::channel();
+        mail.push_back(Mail { input, claim, taken });
+        self.mailed.notify_one();
+        Ok(Some(told))
+    }
+
+    /// Messages that want to join it.
+    pub(super) fn take_mail(&self) -> VecDeque<Mail> {
+        std::mem::take(&mut unpoisoned(&self.mail))
+    }
+
+    /// As soon as there may be such a message.
+    pub(super) async fn mailed(&self) {
+        self.mailed.notified().await;
+    }
+
+    /// Comes to rest, unless it was told something that it has not heard yet. What comes after the end is never
+    /// heard.
     pub(super) fn rest(&self, view: &RunView) -> bool {
         self.state.send_if_modified(|stage| {
-            let heard = view.outcome.is_some() || self.stop.borrow().is_none();
+            let mut mail = unpoisoned(&self.mail);
+            let heard = view.outcome.is_some() || (self.stop.borrow().is_none() && mail.is_empty());
             if heard {
+                mail.clear();
                 *stage = Stage::Resting(Arc::new(view.clone()));
             }
             heard
@@ -154,6 +215,26 @@ struct Inner {
 struct Lane {
     current: Option<Arc<LiveRun>>,
     waiting: VecDeque<Driver>,
+    /// Shared with the runs that are being written down to wait here.
+    places: Place,
+}
+
+/// A place in a queue, held until its run has taken it.
+pub(super) type Place = Arc<()>;
+
+impl Lane {
+    /// Runs that wait, or are about to.
+    fn queued(&self) -> usize {
+        self.waiting.len() + Arc::strong_count(&self.places).saturating_sub(1)
+    }
+}
+
+/// What a new run does that finds others in its session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    pub(super) rule: OnSecondMessage,
+    /// So many may wait.
+    pub(super) most: usize,
 }
 
 /// What a run finds in its session.
@@ -162,23 +243,17 @@ pub(super) enum Entered {
     Drive(Driver),
     /// Others, and it waits behind them.
     Queued,
-    /// Others, and it is not written yet: write it, then come back.
+    /// Others, and it is not written yet: write it, then come back; its place is held meanwhile.
     WriteFirst(Driver),
 }
 
 impl Lanes {
-    /// Whether the session has runs to drive, and how many.
-    pub(super) fn length(&self, log: &Log) -> usize {
-        let inner = unpoisoned(&self.inner);
-        inner.lanes.get(log).map_or(0, |lane| lane.waiting.len().saturating_add(1))
-    }
-
     /// Takes a place for a run: at the head of a new lane, or in the queue of the one there is, where the log's
-    /// order counts.
+    /// order counts. A run that was accepted before has its place, and needs no manners.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the server is stopping.
-    pub(super) fn enter(&self, driver: Driver) -> Result<Entered, Error> {
+    /// [`Error::Unavailable`] when the server is stopping; [`Error::Busy`] when it may not wait here.
+    pub(super) fn enter(&self, mut driver: Driver, manners: Option<Manners>) -> Result<Entered, Error> {
         let mut inner = unpoisoned(&self.inner);
         if inner.closed {
             if !driver.is_written() {
@@ -193,11 +268,19 @@ impl Lanes {
         match (inner.lanes.get_mut(&live.log), driver.first()) {
             (None, _) => {
                 inner.live.insert(live.run, live.clone());
-                inner.lanes.insert(live.log.clone(), Lane { current: Some(live), waiting: VecDeque::new() });
+                let lane = Lane { current: Some(live.clone()), ..Lane::default() };
+                inner.lanes.insert(live.log.clone(), lane);
                 Ok(Entered::Drive(driver))
             }
-            (Some(_), None) => Ok(Entered::WriteFirst(driver)),
+            (Some(lane), None) => {
+                if let Some(manners) = manners {
+                    manners.make_way(lane)?;
+                }
+                driver.place = Some(lane.places.clone());
+                Ok(Entered::WriteFirst(driver))
+            }
             (Some(lane), Some(_)) => {
+                driver.place = None;
                 let at = lane.waiting.partition_point(|waiting| waiting.first() < driver.first());
                 lane.waiting.insert(at, driver);
                 inner.live.insert(live.run, live);
@@ -304,6 +387,28 @@ impl Inner {
             driver.live.reach(Stage::Lost(why.clone()));
         }
     }
+}
+
+impl Manners {
+    fn make_way(self, lane: &Lane) -> Result<(), Error> {
+        match self.rule {
+            OnSecondMessage::Reject => return Err(busy("a run of this session is going")),
+            _ if lane.queued() >= self.most => {
+                return Err(busy("too many runs of this session are waiting"));
+            }
+            OnSecondMessage::Enqueue | OnSecondMessage::Steer => {}
+            OnSecondMessage::Interrupt => {
+                if let Some(current) = &lane.current {
+                    current.stop("interrupted by another message");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn busy(reason: &str) -> Error {
+    Error::Busy { reason: reason.into(), retry_after: RETRY_AFTER }
 }
 
 fn stopping() -> Error {

@@ -2,8 +2,8 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `recovery` takes up
-//! what a crash left.
+//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `receipts` sees to it
+//! that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
 mod calls;
 pub mod catalog;
@@ -15,6 +15,7 @@ mod journal;
 mod lanes;
 mod past;
 mod prompt;
+mod receipts;
 mod records;
 mod recovery;
 mod runs;
@@ -43,6 +44,8 @@ use catalog::Catalog;
 pub use error::Error;
 use journal::{Journal, unpoisoned};
 use lanes::Lanes;
+use receipts::Receipts;
+pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -63,6 +66,9 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
     pub queue_depth: usize,
+    /// Whether the machine was started anew since the store was last open, so that pieces of answers that were
+    /// shown may be gone.
+    pub pieces_may_be_lost: bool,
 }
 
 /// A component as it was composed, and its tools.
@@ -77,6 +83,7 @@ struct Inner {
     queue_depth: usize,
     journal: Arc<Journal>,
     lanes: Lanes,
+    receipts: Receipts,
     idle: Notify,
     stopping: AtomicBool,
     since: Timestamp,
@@ -99,11 +106,12 @@ impl Runtime {
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             lanes: Lanes::default(),
+            receipts: Receipts::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
             toolboxes: Mutex::default(),
         });
-        let taken_up = recovery::recover(&inner).await?;
+        let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
         if taken_up > 0 {
             tracing::info!(runs = taken_up, "took up {taken_up} runs that were not finished");
         }

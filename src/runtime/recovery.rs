@@ -6,26 +6,32 @@
 use std::sync::Arc;
 
 use super::Inner;
+use super::desk::Desk;
 use super::error::Error;
 use super::lanes::LiveRun;
 use super::records::{self, OPEN_RUN};
 use super::settle::OpenRun;
 use crate::domain::document::{Place, Query};
+use crate::domain::fact::{Fact, Failure, Outcome};
 use crate::domain::id::{Owner, RunId};
-use crate::domain::run::Run;
-use crate::store::Log;
+use crate::domain::run::{Run, Status};
+use crate::store::{Expect, Log};
 
 /// Open runs read at a time.
 const STEP: usize = 500;
 
 /// Takes up every open run; how many there were.
-pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
+pub(super) async fn recover(inner: &Arc<Inner>, power_cut: bool) -> Result<usize, Error> {
     let mut open = open_runs(inner).await?;
     // Within a session, the order in which they were accepted.
     open.sort_by_key(|(_, run)| run.first);
     let mut taken_up = 0_usize;
     for (owner, run) in open {
-        match take_up(inner, &owner, &run).await {
+        let taken = match take_up(inner, &owner, &run, power_cut).await {
+            Err(Error::Damaged) => bury(inner, &owner, &run).await,
+            taken => taken,
+        };
+        match taken {
             Ok(()) => taken_up = taken_up.saturating_add(1),
             Err(error) => {
                 tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id)
@@ -35,11 +41,31 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<usize, Error> {
     Ok(taken_up)
 }
 
-async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
+async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run, power_cut: bool) -> Result<(), Error> {
     let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
-    let driver = inner.driver_of(run, live).await?;
+    let mut driver = inner.driver_of(run, live).await?;
+    if power_cut {
+        driver = driver.after_power_cut();
+    }
     tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
     inner.clone().enter(driver, None).await.map(drop)
+}
+
+/// Ends a run whose log cannot be read back: nobody could ever drive it on, and none may look as if it were going.
+async fn bury(inner: &Inner, owner: &Owner, run: &Run) -> Result<(), Error> {
+    let room = inner.journal.room(&Log { owner: owner.clone(), session: run.session.clone() });
+    let failure =
+        Failure::new("internal", "what is stored of the run cannot be read, so it could not be driven on");
+    let outcome = Outcome::Failed(failure.clone());
+    let facts = [(inner.clock.now(), Fact::RunFinished { outcome, state: Vec::new() })];
+    let bury = |desk: &mut Desk| {
+        let last = Some(desk.head().saturating_add(1));
+        let buried = Run { status: Status::Failed, last, failure: Some(failure.clone()), ..run.clone() };
+        desk.put(records::put_run(owner, &buried, Expect::Present)?);
+        desk.delete(records::open_run_key(run.id));
+        Ok(())
+    };
+    inner.journal.append(&room, run.id, &facts, bury).await.map(drop)
 }
 
 async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {

@@ -2,14 +2,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{FutureExt, Stream};
 
 use super::driver::Driver;
 use super::error::Error;
 use super::journal::Room;
-use super::lanes::{Entered, LiveRun, Stage};
+use super::lanes::{Entered, LiveRun, Manners, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
@@ -25,9 +25,6 @@ use crate::store::Log;
 /// Entries of a run read at a time.
 const READ_STEP: usize = 256;
 
-/// When to come back to a session whose queue is full.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-
 impl Runtime {
     /// Accepts a run: when this returns, it is stored and will be driven to its end, whatever happens. Makes the
     /// session if it is not there.
@@ -36,10 +33,23 @@ impl Runtime {
     /// [`Error::NoComponent`]; [`Error::SessionTaken`]; [`Error::Busy`] when too many wait, or the agent refuses
     /// a second message; [`Error::Unavailable`] while the server is stopping; what the store says.
     pub async fn start(&self, owner: &Owner, order: StartRun) -> Result<Started, Error> {
+        self.start_once(owner, order, Claim::none()).await
+    }
+
+    /// The same for an order that may have come before: then the run it made.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`]; [`Error::Conflict`] if that run was taken away since.
+    pub async fn start_once(&self, owner: &Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let inner = self.0.clone();
         let owner = owner.clone();
         // On a task of its own: a client that goes away in the middle leaves no half-made run behind.
-        let accepted = tokio::spawn(async move { inner.accept(owner, order).await });
+        let accepted = tokio::spawn(async move {
+            match claim.made()? {
+                Some(made) => inner.started(owner, made).await,
+                None => inner.accept(owner, order, claim).await,
+            }
+        });
         accepted.await.map_err(|_| Error::Internal)?
     }
 
@@ -48,12 +58,30 @@ impl Runtime {
     /// # Errors
     /// [`Error::NoRun`]; [`Error::Conflict`] if it is over, or does not wait for what is answered.
     pub async fn tell(&self, owner: &Owner, run: RunId, command: Command) -> Result<(), Error> {
+        self.tell_once(owner, run, command, Claim::none()).await
+    }
+
+    /// The same for a command that may have come before: then it was heard. A command to stop may be given as
+    /// often as one likes, and leaves no receipt.
+    ///
+    /// # Errors
+    /// As [`Runtime::tell`].
+    pub async fn tell_once(
+        &self,
+        owner: &Owner,
+        run: RunId,
+        command: Command,
+        claim: Claim,
+    ) -> Result<(), Error> {
+        if claim.is_done() {
+            return Ok(());
+        }
         let (inner, owner) = (self.0.clone(), owner.clone());
         // On a task of its own, for the same reason as a start.
         let told = tokio::spawn(async move {
             match command {
                 Command::Cancel { reason } => inner.cancel(&owner, run, reason).await,
-                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers)).await,
+                Command::Answer(answers) => inner.wake(&owner, run, News::Answered(answers), claim).await,
             }
         });
         told.await.map_err(|_| Error::Internal)?
@@ -87,6 +115,19 @@ impl Runtime {
         }
         let stored = self.0.stored_run(owner, run).await?;
         self.view(owner, &stored).await
+    }
+
+    /// The run as it was when it first came to rest after `since`, whatever became of it later. Waits for that.
+    ///
+    /// # Errors
+    /// As [`Runtime::finished`].
+    pub async fn rested(&self, owner: &Owner, made: MadeRun) -> Result<RunView, Error> {
+        let stored = self.0.stored_run(owner, made.run).await?;
+        if let Some(view) = self.0.first_rest(owner, &stored, made.since).await? {
+            return Ok(view);
+        }
+        let view = self.finished(owner, made.run).await?;
+        Ok(self.0.first_rest(owner, &stored, made.since).await?.unwrap_or(view))
     }
 
     /// The run's record, its status as of now.
@@ -163,7 +204,30 @@ impl Runtime {
 }
 
 impl Inner {
-    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun) -> Result<Started, Error> {
+    /// A run that was accepted before.
+    async fn started(&self, owner: Owner, made: MadeRun) -> Result<Started, Error> {
+        match self.stored_run(&owner, made.run).await {
+            Ok(Run { id: run, session, first, .. }) => {
+                let joined = (made.since > first).then_some(made.since);
+                Ok(Started { owner, session, run, first, queued: false, joined })
+            }
+            Err(Error::NoRun(run)) => {
+                Err(Error::Conflict(format!("run {run}, which this request started, was deleted since")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_rest(&self, owner: &Owner, stored: &Run, since: Seq) -> Result<Option<RunView>, Error> {
+        let entries = self.entries(owner, stored).await?;
+        let rests = |entry: &Entry| {
+            entry.seq >= since && matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. })
+        };
+        let rest = entries.iter().position(rests).and_then(|rest| entries.get(..=rest));
+        Ok(rest.and_then(|entries| RunView::of(stored.id, entries)))
+    }
+
+    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let spec = self
             .catalog()
             .get(order.kind, &order.component)
@@ -185,7 +249,13 @@ impl Inner {
             self.check_session(&room, &start).await?;
         }
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
-        self.begin(room, start, rule.unwrap_or_default()).await
+        let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
+        if manners.rule == OnSecondMessage::Steer
+            && let Some(joined) = self.join(&log, &start, &claim).await?
+        {
+            return Ok(joined);
+        }
+        self.begin(room, start, manners, claim).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -201,29 +271,36 @@ impl Inner {
         }
     }
 
-    /// What a message does that finds the session with runs to drive.
-    fn make_way(&self, log: &Log, rule: OnSecondMessage) -> Result<(), Error> {
-        let busy = |reason: &str| Err(Error::Busy { reason: reason.into(), retry_after: RETRY_AFTER });
-        match rule {
-            OnSecondMessage::Reject => busy("a run of this session is going"),
-            _ if self.lanes.length(log) > self.queue_depth => {
-                busy("too many runs of this session are waiting")
-            }
-            OnSecondMessage::Enqueue | OnSecondMessage::Steer => Ok(()),
-            OnSecondMessage::Interrupt => {
-                if let Some(current) = self.lanes.current(log) {
-                    current.stop("interrupted by another message");
-                }
-                Ok(())
-            }
+    /// Has a message join the run of the session that is going, if it is one of the same component.
+    async fn join(&self, log: &Log, start: &RunStart, claim: &Claim) -> Result<Option<Started>, Error> {
+        let Some(live) = self.lanes.current(log) else { return Ok(None) };
+        let run = match self.stored_run(&log.owner, live.run).await {
+            Err(Error::NoRun(_)) => return Ok(None),
+            run => run?,
+        };
+        if run.kind != start.spec.kind() || run.component != *start.spec.id() {
+            return Ok(None);
         }
+        let Some(taken) = live.steer(start.input.clone(), claim.clone(), self.queue_depth)? else {
+            return Ok(None);
+        };
+        let joined = taken.await.ok().map(|seq| Started {
+            owner: log.owner.clone(),
+            session: log.session.clone(),
+            run: run.id,
+            first: run.first,
+            queued: false,
+            joined: Some(seq),
+        });
+        Ok(joined)
     }
 
     async fn begin(
         self: Arc<Self>,
         room: Arc<Room>,
         start: RunStart,
-        rule: OnSecondMessage,
+        manners: Manners,
+        claim: Claim,
     ) -> Result<Started, Error> {
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
@@ -238,16 +315,17 @@ impl Inner {
         let live = LiveRun::new(run, room.log.clone());
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox)
-            .opening((at, Fact::RunStarted(Box::new(start))));
-        let queued = self.clone().enter(driver, Some(rule)).await?;
+            .opening((at, Fact::RunStarted(Box::new(start))))
+            .claimed(claim);
+        let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
         match reached {
-            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued }),
+            Stage::Going { first, .. } => Ok(Started { owner, session, run, first, queued, joined: None }),
             Stage::Lost(error) => Err(error),
             Stage::Accepting | Stage::Resting(_) => {
                 let stored = self.stored_run(&owner, run).await?;
-                Ok(Started { owner, session, run, first: stored.first, queued })
+                Ok(Started { owner, session, run, first: stored.first, queued, joined: None })
             }
         }
     }
@@ -257,19 +335,16 @@ impl Inner {
     pub(super) async fn enter(
         self: Arc<Self>,
         mut driver: Driver,
-        rule: Option<OnSecondMessage>,
+        manners: Option<Manners>,
     ) -> Result<bool, Error> {
         loop {
-            match self.lanes.enter(driver)? {
+            match self.lanes.enter(driver, manners)? {
                 Entered::Drive(driver) => {
                     tokio::spawn(self.drive_lane(driver));
                     return Ok(false);
                 }
                 Entered::Queued => return Ok(true),
                 Entered::WriteFirst(waiting) => {
-                    if let Some(rule) = rule {
-                        self.make_way(&waiting.live.log, rule)?;
-                    }
                     driver = waiting;
                     driver.write_opening().await?;
                 }
@@ -317,7 +392,7 @@ impl Inner {
         let entries = self.entries(owner, stored).await?;
         Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
-            Error::Internal
+            Error::Damaged
         })
     }
 

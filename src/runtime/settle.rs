@@ -96,8 +96,12 @@ async fn past(inner: &Inner, room: &Room, view: &RunView, wanted: usize) -> Resu
     Ok(past)
 }
 
+/// Nothing for a run that is damaged: the conversation goes on without it.
 async fn past_run(inner: &Inner, owner: &Owner, run: &Run) -> Result<Option<PastRun>, Error> {
-    let entries = inner.entries(owner, run).await?;
+    let entries = match inner.entries(owner, run).await {
+        Err(Error::Damaged) => return Ok(None),
+        entries => entries?,
+    };
     Ok(RunView::of(run.id, &entries).as_ref().map(PastRun::of))
 }
 

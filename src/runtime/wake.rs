@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Inner;
 use super::error::Error;
 use super::lanes::{LiveRun, Stage};
+use super::receipts::Claim;
 use crate::domain::id::{Owner, RunId};
 use crate::domain::run::{Run, Status};
 use crate::machine::News;
@@ -39,11 +40,17 @@ impl Inner {
         if stored.status.is_over() {
             return Err(Error::Conflict(format!("run {run} is over")));
         }
-        self.wake(owner, run, News::Cancelled { reason }).await
+        self.wake(owner, run, News::Cancelled { reason }, Claim::none()).await
     }
 
     /// Tells the news to a run that waits for somebody; when this returns, they are stored.
-    pub(super) async fn wake(self: &Arc<Self>, owner: &Owner, run: RunId, news: News) -> Result<(), Error> {
+    pub(super) async fn wake(
+        self: &Arc<Self>,
+        owner: &Owner,
+        run: RunId,
+        news: News,
+        claim: Claim,
+    ) -> Result<(), Error> {
         let stored = self.waiting_run(owner, run).await?;
         let live = LiveRun::new(run, Log { owner: owner.clone(), session: stored.session });
         // Its driver has shown the pause and is about to let go, or somebody else is waking it and will have
@@ -52,7 +59,7 @@ impl Inner {
             tokio::time::sleep(CLAIM_AGAIN).await;
             self.waiting_run(owner, run).await?;
         }
-        let woken = self.clone().wake_claimed(owner, live.clone(), news).await;
+        let woken = self.clone().wake_claimed(owner, live.clone(), news, claim).await;
         if let Err(error) = &woken {
             live.reach(Stage::Lost(error.clone()));
             self.lanes.release(&live);
@@ -65,10 +72,11 @@ impl Inner {
         owner: &Owner,
         live: Arc<LiveRun>,
         news: News,
+        claim: Claim,
     ) -> Result<(), Error> {
         // Read again: before the claim somebody else may have woken it.
         let stored = self.waiting_run(owner, live.run).await?;
-        let mut driver = self.driver_of(&stored, live.clone()).await?;
+        let mut driver = self.driver_of(&stored, live.clone()).await?.claimed(claim);
         driver.take(news)?;
         if driver.is_written() {
             return Err(Error::Conflict(format!("run {} does not wait for that", stored.id)));

@@ -120,6 +120,62 @@ async fn killed_in_a_tool(effect: &str) -> (Server, ModelServer, Value) {
     (server, model, body)
 }
 
+async fn decided_after_a_kill(decision: Value) -> (usize, String, Value) {
+    let model = ModelServer::start([calls([("write_line", json!({}))]), says("So it is.")]).await;
+    let agent = writer("once").replace("---\nmodel", "---\nin_doubt: ask_person\nmodel");
+    let mut server = Setup::default().model(&model.url()).agent("writer", &agent).start().await;
+    let mut stream = server.stream("writer", &[("message", "Write"), ("session_id", "s1")]).await;
+    let run = id_of(&until(&mut stream, "ToolCallStarted").await[0], "run_id");
+    while !server.path("written").exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.kill();
+    std::fs::write(server.path("go"), "").unwrap();
+    server.restart().await;
+    let paused = run_to_rest(&server, "writer", "s1", &run).await;
+    assert_eq!(paused["status"], "PAUSED", "{paused}");
+    server.kill();
+    server.restart().await;
+    let mut tool = paused["tools"][0].clone();
+    assert_eq!(tool["requires_confirmation"], true);
+    tool.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
+    let tools = json!([tool]).to_string();
+    let path = format!("/agents/writer/runs/{run}/continue");
+    let fields = [("session_id", "s1"), ("stream", "false"), ("tools", &tools)];
+    let (status, body) = server.form(&path, &fields).await;
+    assert_eq!((status, &body["status"]), (200, &json!("COMPLETED")), "{body}");
+    let requests = model.requests();
+    let told = requests[1]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    model.assert_clean();
+    (times_written(&server), told.as_str().unwrap().to_owned(), paused["content"].clone())
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_about_a_doubt_may_have_the_tool_called_again() {
+    let (written, told, asked) = decided_after_a_kill(json!({"confirmed": true})).await;
+    assert_eq!((written, told.as_str()), (2, "done\n"));
+    assert!(
+        asked.as_str().unwrap().starts_with("It is not known whether `write_line` took effect"),
+        "{asked}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_about_a_doubt_may_leave_it_and_the_model_is_told() {
+    let decision = json!({"confirmed": false, "confirmation_note": "the line is there"});
+    let (written, told, _) = decided_after_a_kill(decision).await;
+    assert_eq!(written, 1);
+    let expected = "It is not known whether `write_line` took effect, and a person decided not to call it again: \
+                    the line is there";
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_about_a_doubt_may_say_what_came_of_it() {
+    let (written, told, _) = decided_after_a_kill(json!({"result": "it is written"})).await;
+    assert_eq!((written, told.as_str()), (1, "it is written"));
+}
+
 fn times_written(server: &Server) -> usize {
     std::fs::read_to_string(server.path("written")).unwrap().lines().count()
 }

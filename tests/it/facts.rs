@@ -34,6 +34,7 @@ pub(crate) fn agent() -> AgentSpec {
         session_state: Object::new(),
         limits: Limits::default(),
         on_second_message: Default::default(),
+        in_doubt: Default::default(),
         on_disconnect: Default::default(),
         output_schema: None,
         metadata: Object::new(),

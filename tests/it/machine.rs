@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use runhold::domain::Object;
-use runhold::domain::fact::{Answer, Decision, Entry, Fact, Failure, Outcome, RunOptions, RunStart};
+use runhold::domain::fact::{
+    Answer, Decision, Entry, Fact, Failure, INTERRUPTED, Outcome, RunOptions, RunStart,
+};
 use runhold::domain::id::{CallId, RunId};
 use runhold::domain::message::{Finish, Input, Message, Usage};
 use runhold::domain::spec::{AgentSpec, Limits, Spec};
 use runhold::domain::state::{self, Change};
 use runhold::domain::time::Timestamp;
 use runhold::domain::tool::{ToolCall, ToolResult, Verdict};
-use runhold::machine::{INTERRUPTED, Machine, News, Step};
+use runhold::machine::{Machine, News, Step};
 use serde_json::{Value, json};
 
 use crate::facts::agent;
@@ -31,6 +33,10 @@ enum Deed {
     Finish { which: u8, verdict: u8 },
     /// Somebody answers some of what waits.
     Decide { which: Vec<(u8, u8)> },
+    /// A message joins.
+    Steer,
+    /// The process ended while tools were being called, and a person is to be asked about some of the calls.
+    Doubt { which: u8 },
     /// Somebody cancels.
     Cancel,
     /// The process ends and the log is replayed.
@@ -47,6 +53,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => prop::collection::vec((0..6_u8, 0..3_u8), 0..4).prop_map(|which| Deed::Decide { which }),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Deed::Cancel } else { Deed::Fail }),
         2 => Just(Deed::Crash),
+        2 => Just(Deed::Steer),
+        2 => (0..8_u8).prop_map(|which| Deed::Doubt { which }),
     ]
 }
 
@@ -111,6 +119,17 @@ impl Story {
     fn meet(&mut self, deed: &Deed) {
         match (deed, self.machine.next()) {
             (Deed::Crash, _) => self.replay(),
+            (Deed::Steer, _) => self.tell(News::Steered(joining())),
+            (Deed::Doubt { which }, Step::RunTools(_)) => {
+                self.replay();
+                let Step::RunTools(orders) = self.machine.next() else { panic!("calls are lost") };
+                let doubted: Vec<_> = orders.iter().filter(|order| order.in_doubt).collect();
+                let asked = doubted.iter().skip(usize::from(*which) % doubted.len().max(1));
+                let asked: Vec<CallId> = asked.map(|order| order.call.id.clone()).collect();
+                if !asked.is_empty() {
+                    self.tell(News::ToolsDoubted(asked));
+                }
+            }
             (Deed::Cancel, _) => self.tell(News::Cancelled { reason: "enough".into() }),
             (Deed::Answer { calls, tokens }, Step::CallModel { turn, model }) => {
                 self.tell(News::ModelCalled { turn, model });
@@ -153,6 +172,10 @@ impl Story {
         }
         panic!("no end in sight: {:#?}", self.machine.view());
     }
+}
+
+fn joining() -> Input {
+    Input { text: "And one more thing".into(), media: vec![] }
 }
 
 fn prepared() -> News {
@@ -199,6 +222,7 @@ fn has_one_end(story: &Story) {
     assert_eq!(ends(&story.entries), [story.entries.len() - 1], "{:#?}", story.entries);
 }
 
+/// A call that was in doubt may begin again, when somebody says so.
 fn each_call_has_its_own_name_and_at_most_one_beginning_and_result(story: &Story) {
     let mut names = BTreeSet::new();
     let mut counts: BTreeMap<(&str, &CallId), usize> = BTreeMap::new();
@@ -208,6 +232,9 @@ fn each_call_has_its_own_name_and_at_most_one_beginning_and_result(story: &Story
                 assert!(tool_calls.iter().all(|call| names.insert(call.id.clone())), "a name came twice");
             }
             Fact::ToolStarted { call } => *counts.entry(("started", call)).or_default() += 1,
+            Fact::ToolDoubted { calls } => calls.iter().for_each(|call| {
+                assert_eq!(counts.remove(&("started", call)), Some(1));
+            }),
             Fact::ToolFinished { call, .. } => *counts.entry(("finished", call)).or_default() += 1,
             _ => {}
         }
@@ -219,8 +246,12 @@ fn each_call_has_its_own_name_and_at_most_one_beginning_and_result(story: &Story
 fn limits_are_kept(story: &Story, limits: Limits) {
     let view = story.machine.view();
     assert!(view.turns.len() <= limits.model_calls as usize);
-    let started = story.entries.iter().filter(|entry| matches!(entry.fact, Fact::ToolStarted { .. })).count();
-    assert!(started <= limits.tool_calls as usize);
+    let begun = |entry: &Entry| match &entry.fact {
+        Fact::ToolStarted { call } => Some(call.clone()),
+        _ => None,
+    };
+    let started: BTreeSet<CallId> = story.entries.iter().filter_map(begun).collect();
+    assert!(started.len() <= limits.tool_calls as usize);
     // What the last answer cost cannot be known before; after it nothing more is asked or called.
     let before: u64 = view.turns.iter().rev().skip(1).map(|turn| turn.usage.total()).sum();
     assert!(limits.tokens == 0 || before <= limits.tokens);
@@ -254,11 +285,27 @@ fn the_changes_give_the_state(story: &Story) {
     assert_eq!(state, view.state);
 }
 
+/// Whatever was said to the run was read by a model, unless the run was ended before.
+fn messages_that_joined_were_read(story: &Story) {
+    let view = story.machine.view();
+    if view.outcome == Some(Outcome::Completed) {
+        assert!(!view.has_unread_message(), "a message was left unread: {:#?}", story.entries);
+    }
+    let said = view.messages().iter().filter(|one| matches!(one, Message::User { .. })).count();
+    assert_eq!(said, 1 + view.steers.len());
+}
+
+fn calls_that_began_have_a_result_at_the_end(story: &Story) {
+    let open: Vec<_> =
+        story.machine.view().calls().filter(|call| call.started.is_some() && call.result.is_none()).collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
 fn nobody_is_called_without_leave(story: &Story) {
     let mut held: BTreeSet<&CallId> = BTreeSet::new();
     for entry in &story.entries {
         match &entry.fact {
-            Fact::Paused { calls } => held.extend(calls),
+            Fact::Paused { calls } | Fact::ToolDoubted { calls } => held.extend(calls),
             Fact::Resumed { answers } => {
                 let agreed = answers.iter().filter(|one| matches!(one.decision, Decision::Approved { .. }));
                 agreed.for_each(|one| {
@@ -294,6 +341,8 @@ proptest! {
         limits_are_kept(&story, limits);
         messages_are_healed(&story);
         the_changes_give_the_state(&story);
+        messages_that_joined_were_read(&story);
+        calls_that_began_have_a_result_at_the_end(&story);
         nobody_is_called_without_leave(&story);
         let facts = story.entries.len();
         story.tell(News::Cancelled { reason: "too late".into() });

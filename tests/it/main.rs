@@ -29,9 +29,11 @@ mod program;
 // The AgentOS surface.
 mod agentos_events;
 mod agentos_hostile;
+mod agentos_idempotency;
 mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
+mod agentos_second_message;
 mod agentos_sessions;
 mod clients;
 

@@ -1,6 +1,7 @@
 //! The runtime on a store in memory, with models and tools that do as they are told.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod once;
 mod stage;
 
 use std::time::Duration;
@@ -477,4 +478,51 @@ async fn the_agent_of_these_tests_has_the_tools_they_name() {
     let entry =
         Entry { seq: 1, run: RunId(uuid::Uuid::nil()), at: runtime.now(), fact: Fact::Said { pieces } };
     assert_eq!(said(&entry), "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_log_is_damaged_ends_as_failed_at_the_next_start_and_its_session_goes_on() {
+    let tape = Tape::blank().await;
+    let stage = Stage::new(tape.clone(), |asked| match stage::last_input(asked).as_str() {
+        "Go" => Line::Silence,
+        _ => Line::Say(vec!["On we go."]),
+    });
+    let first = stage.open().await;
+    let started = stage.start(&first, "s1").await;
+    heard(&first, &started, "").await;
+    let after = Tape::of(&tape.batches()).await;
+    after.damage("s1");
+    let stage = stage.with(after);
+    let runtime = stage.open().await;
+    let run = runtime.run(&owner(), started.run).await.unwrap();
+    assert_eq!(
+        (run.status, run.failure.map(|failure| failure.code)),
+        (Status::Failed, Some("internal".into()))
+    );
+    let next = stage.order(&runtime, "s1", "And then?").await.unwrap();
+    assert_eq!(finished(&runtime, next.run).await.text(), "On we go.");
+    assert_eq!(runtime.runs(&owner(), &started.session).await.unwrap().len(), 2);
+    let once_more = stage.open().await.run(&owner(), started.run).await.unwrap();
+    assert_eq!(once_more.status, Status::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_a_power_cut_may_have_eaten_are_never_used_again() {
+    let tape = Tape::blank().await;
+    let stage = Stage::new(tape.clone(), |_| Line::Hang(vec!["Half ", "an "]));
+    let first = stage.open().await;
+    let started = stage.start(&first, "s1").await;
+    heard(&first, &started, "Half an ").await;
+    let shown = tape.log("s1").await.last().unwrap().last_seq();
+    // The pieces were not synced: they are gone.
+    let durable: Vec<_> = tape.batches().into_iter().filter(|batch| !batch.puts.is_empty()).collect();
+    let after = Tape::of(&durable).await;
+    let told = Stage::new(after.clone(), |_| Line::Say(vec!["A whole answer."]));
+    let runtime = told.open_after_power_cut().await;
+    assert_eq!(finished(&runtime, started.run).await.text(), "A whole answer.");
+    let log = after.log("s1").await;
+    let known =
+        durable.iter().filter_map(|batch| batch.append.as_ref()).flat_map(|append| &append.entries).count();
+    assert!(matches!(log[known].fact, Fact::Lost { .. }), "{log:?}");
+    assert!(log[known + 1..].iter().all(|entry| entry.seq > shown));
 }

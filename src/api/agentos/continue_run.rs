@@ -14,6 +14,7 @@ use crate::api::body;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::once::{self, OnceHeader};
 use crate::api::sse;
 use crate::domain::Object;
 use crate::domain::fact::{Answer, Decision};
@@ -21,12 +22,11 @@ use crate::domain::id::SessionId;
 use crate::domain::run::{Command, Status};
 use crate::domain::tool::Gate;
 use crate::domain::view::RunView;
-use crate::runtime;
+use crate::runtime::{self, MadeRun};
 
 use super::component::ComponentRun;
 use super::error::Error;
 use super::events::Projector;
-use super::run_body::RunBody;
 use super::run_events::RunEvents;
 use super::{runs, tool_body};
 
@@ -36,35 +36,44 @@ pub(super) async fn go_on(
     caller: Caller,
     state: Data<ApiState>,
     form: Form<ContinueForm>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let (runtime, owner, form) = (&state.runtime, caller.owner(), form.fields);
     let session = form.session.ok_or_else(|| Error::bad_request("session_id is required for this action"))?;
     let tools = tools(form.tools.as_deref())?;
     let run = runs::find(runtime, owner, &target, Some(&session)).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
+    // From here on nobody else goes on with this run under the same key.
+    let claim = key.claim(runtime, owner).await?;
+    let made: Option<MadeRun> = claim.made()?;
     let entries = runtime.entries(owner, &run).await?;
     let mut before =
         entries.first().and_then(Projector::new).ok_or_else(|| Error::not_found("Run not found"))?;
-    for entry in &entries {
+    for entry in entries.iter().take_while(|entry| made.is_none_or(|made| entry.seq < made.since)) {
         before.project(entry);
     }
-    refuse_unless_waiting(before.view())?;
-    let answers = answers(before.view(), &tools)?;
-    runtime.tell(owner, run.id, Command::Answer(answers)).await?;
-    match (form.stream, form.background) {
+    if made.is_none() {
+        refuse_unless_waiting(before.view())?;
+        let answers = answers(before.view(), &tools)?;
+        runtime.tell_once(owner, run.id, Command::Answer(answers), claim).await?;
+    }
+    let response = match (form.stream, form.background) {
         (true, _) => {
             let shown = before.count();
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
-            Ok(sse::response(frames, Some(runs::SILENCE)))
+            sse::response(frames, Some(runs::SILENCE))
         }
-        (false, true) => Ok(runs::accepted(run.id, &session, Status::Running)),
+        (false, true) => runs::accepted(run.id, &session, Status::Running),
         (false, false) => {
-            let view = runtime.finished(owner, run.id).await?;
-            let history = runs::history(runtime, owner, &view).await?;
-            Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+            let view = match made {
+                Some(made) => runtime.rested(owner, made).await?,
+                None => runtime.finished(owner, run.id).await?,
+            };
+            runs::as_object(runtime, owner, &view).await?
         }
-    }
+    };
+    Ok(once::marked(response, made.is_some()))
 }
 
 /// What a client may say when it goes on.
@@ -128,7 +137,7 @@ fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
     for id in &view.waiting {
         let named = |tool: &&Object| tool.get("tool_call_id").and_then(Value::as_str) == Some(id.as_str());
         let Some((tool, call)) = tools.iter().find(named).zip(view.call(id)) else { continue };
-        if let Some(decision) = decision(&tool_body::gate(view, call), tool) {
+        if let Some(decision) = decision(&tool_body::gate(view, call), tool, call.doubted) {
             answers.push(Answer { call: id.clone(), decision });
         }
     }
@@ -141,13 +150,14 @@ fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
 }
 
 /// What was decided, by what the call waits for; `None` if it is not decided yet.
-fn decision(gate: &Gate, tool: &Object) -> Option<Decision> {
+fn decision(gate: &Gate, tool: &Object, doubted: bool) -> Option<Decision> {
     let note = || tool.get("confirmation_note").and_then(Value::as_str).map(Into::into);
     let confirmed = tool.get("confirmed").and_then(Value::as_bool);
     if confirmed == Some(false) {
         return Some(Decision::Rejected { note: note() });
     }
-    if gate.external {
+    let is_told = doubted && tool.get("result").is_some_and(|result| !result.is_null());
+    if gate.external || is_told {
         return match tool.get("result")? {
             Value::Null => None,
             Value::String(result) => Some(Decision::Executed { result: result.clone() }),

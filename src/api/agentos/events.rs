@@ -106,6 +106,11 @@ impl Projector {
             Fact::ModelAnswered { .. } => events.extend(self.model_completed(at)),
             Fact::ToolStarted { call } => events.push(self.tool_started(at, call)),
             Fact::ToolFinished { call, .. } => self.tool_finished(at, call, events),
+            Fact::Lost { pieces } => self.next += pieces,
+            Fact::ToolDoubted { calls } => events.extend(calls.iter().map(|call| self.doubted(at, call))),
+            Fact::Steered { input } => events.push(self.event(at, Name::CustomEvent, |line| {
+                line.put("kind", "message_joined").put("content", &input.text);
+            })),
             Fact::Paused { .. } => {
                 events.push(self.event(at, Name::RunContentCompleted, |_| {}));
                 events.push(self.paused(at));
@@ -203,6 +208,12 @@ impl Projector {
         line.close(Name::ToolCallStarted, self.take_number())
     }
 
+    fn doubted(&mut self, at: Timestamp, call: &CallId) -> Event {
+        let mut line = Line::open(at, Name::CustomEvent, self.kind, &self.identity);
+        line.put("kind", "tool_in_doubt").put_some("tool", tool_body::tool(&self.view, call).as_ref());
+        line.close(Name::CustomEvent, self.take_number())
+    }
+
     fn tool_finished(&mut self, at: Timestamp, call: &CallId, events: &mut Vec<Event>) {
         let Some(tool) = tool_body::tool(&self.view, call) else { return };
         let mut number = self.next;
@@ -221,7 +232,7 @@ impl Projector {
 
     fn paused(&mut self, at: Timestamp) -> Event {
         let mut line = Line::open(at, Name::RunPaused, self.kind, &self.identity);
-        line.put("content", tool_body::pause_sentence(&self.view))
+        line.put("content", &tool_body::pause_sentence(&self.view))
             .put("tools", &tool_body::waiting(&self.view))
             .put("requirements", &tool_body::requirements(&self.view));
         line.close(Name::RunPaused, self.take_number())

@@ -159,14 +159,15 @@ fn system(view: &RunView) -> Option<MessageBody<'_>> {
 
 /// User, assistant and tool messages of a run.
 fn conversation(view: &RunView) -> Vec<MessageBody<'_>> {
-    let mut messages = vec![MessageBody {
-        content: Some(&view.input.text),
-        media: MediaLists::of(&view.input),
-        ..MessageBody::new("user", view.created)
-    }];
-    for turn in view.said().filter(|turn| !turn.text.is_empty() || !turn.calls.is_empty()) {
-        messages.push(MessageBody::assistant(turn));
-        messages.extend(turn.calls.iter().filter_map(MessageBody::tool));
+    let joined = |turns| view.steers_after(turns).map(|steer| MessageBody::user(&steer.input, steer.at));
+    let mut messages = vec![MessageBody::user(&view.input, view.created)];
+    messages.extend(joined(0));
+    for (before, turn) in view.said().enumerate() {
+        if !turn.text.is_empty() || !turn.calls.is_empty() {
+            messages.push(MessageBody::assistant(turn));
+            messages.extend(turn.calls.iter().filter_map(MessageBody::tool));
+        }
+        messages.extend(joined(before + 1));
     }
     for (position, message) in messages.iter_mut().enumerate() {
         message.id = derived_id(view.run, &format!("message {position}"));
@@ -192,6 +193,10 @@ impl<'a> MessageBody<'a> {
             media: MediaLists::default(),
             created_at: at.seconds(),
         }
+    }
+
+    fn user(input: &'a Input, at: Timestamp) -> Self {
+        Self { content: Some(&input.text), media: MediaLists::of(input), ..Self::new("user", at) }
     }
 
     fn assistant(turn: &'a Turn) -> Self {

@@ -178,7 +178,7 @@ pub fn content(view: &RunView) -> Option<Content<'_>> {
         (Some(Outcome::Failed(failure)), _) => Some(Content::Text((&failure.message).into())),
         (Some(Outcome::Completed), _) => Some(answer(view)),
         (Some(Outcome::Cancelled { .. }), _) => Some(Content::Text(view.text().into())),
-        (None, Status::Paused) => Some(Content::Text(tool_body::pause_sentence(view).into())),
+        (None, Status::Paused) => Some(Content::Text(tool_body::pause_sentence(view))),
         (None, _) => Some(view.text()).filter(|text| !text.is_empty()).map(|text| Content::Text(text.into())),
     }
 }

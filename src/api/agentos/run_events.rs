@@ -24,6 +24,8 @@ pub struct RunEvents {
     projector: Option<Projector>,
     ready: VecDeque<Event>,
     settled: u64,
+    /// Entries before it are counted and not shown.
+    from: Seq,
     over: bool,
 }
 
@@ -42,7 +44,12 @@ impl RunEvents {
     /// The events of a run, whose entries are among these from its first on. Of the events there are
     /// already, the first `settled` may hold pauses that are over: those do not end the stream.
     pub fn of(run: RunId, entries: Entries, settled: u64) -> Self {
-        Self { entries, run, projector: None, ready: VecDeque::new(), settled, over: false }
+        Self { entries, run, projector: None, ready: VecDeque::new(), settled, from: 0, over: false }
+    }
+
+    /// Shows only what comes from this entry on.
+    pub fn from(self, from: Seq) -> Self {
+        Self { from, ..self }
     }
 
     fn take_in(&mut self, entry: &Entry) {
@@ -53,7 +60,10 @@ impl RunEvents {
             self.projector = Projector::new(entry);
         }
         if let Some(projector) = &mut self.projector {
-            self.ready.extend(projector.project(entry));
+            let events = projector.project(entry);
+            if entry.last_seq() >= self.from {
+                self.ready.extend(events);
+            }
         }
     }
 

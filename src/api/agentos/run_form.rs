@@ -10,7 +10,7 @@ use crate::domain::fact::RunOptions;
 use crate::domain::id::{ComponentId, SessionId, UserId};
 use crate::domain::message::{Input, MediaKind};
 use crate::domain::run::StartRun;
-use crate::domain::spec::ComponentKind;
+use crate::domain::spec::{ComponentKind, OnSecondMessage};
 
 use super::error::Error;
 use super::media_form::{self, Reference};
@@ -29,7 +29,16 @@ pub struct RunForm {
     message: Option<String>,
     references: Vec<Reference>,
     options: RunOptions,
+    on_second_message: Option<OnSecondMessage>,
 }
+
+/// What a message may do while a run of its session is going.
+pub(super) const SECOND: [(&str, OnSecondMessage); 4] = [
+    ("enqueue", OnSecondMessage::Enqueue),
+    ("reject", OnSecondMessage::Reject),
+    ("interrupt", OnSecondMessage::Interrupt),
+    ("steer", OnSecondMessage::Steer),
+];
 
 impl FromFields for RunForm {
     fn from_fields(fields: &mut Fields) -> Self {
@@ -50,6 +59,7 @@ impl FromFields for RunForm {
             message,
             references: references(fields),
             options: options(fields),
+            on_second_message: fields.choice("on_second_message", &SECOND),
         }
     }
 }
@@ -136,6 +146,6 @@ pub fn order(kind: ComponentKind, component: ComponentId, form: Form<RunForm>) -
         user: fields.user,
         input: Input { text, media },
         options: fields.options,
-        on_second_message: None,
+        on_second_message: fields.on_second_message,
     })
 }

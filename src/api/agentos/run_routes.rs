@@ -12,7 +12,7 @@ const STATUS: Parameter = Parameter::new(
     "Only runs that stand here",
 );
 
-const START: [Parameter; 16] = [
+const START: [Parameter; 17] = [
     Parameter::new("message", Kind::RequiredText, "What is asked"),
     Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
     Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
@@ -28,6 +28,11 @@ const START: [Parameter; 16] = [
     Parameter::new("metadata", Kind::Text, "JSON object, kept with the run"),
     Parameter::new("output_schema", Kind::Text, "JSON Schema of the answer"),
     Parameter::new("add_history_to_context", Kind::Flag, "Whether earlier runs are shown to the model"),
+    Parameter::new(
+        "on_second_message",
+        Kind::Choice(&["enqueue", "reject", "interrupt", "steer"]),
+        "What happens if a run of the session is going; default: as its agent says",
+    ),
     Parameter::new("add_session_state_to_context", Kind::Flag, "Whether the state is shown to the model"),
 ];
 
@@ -57,6 +62,7 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
     [
         Endpoint::post(runs.clone(), runs::start)
             .named(&format!("create_{kind}_run"), tag, "Start a run")
+            .once()
             .form(&START)
             .gives("200", "Its events, or its answer", either)
             .gives("202", "It was accepted, and goes on in the background", json)
@@ -97,6 +103,7 @@ const CONTINUE: [Parameter; 4] = [
 fn going_on() -> Endpoint {
     Endpoint::post("/agents/{agent_id}/runs/{run_id}/continue", continue_run::go_on)
         .named("continue_agent_run", "Agents", "Go on with a run that waits")
+        .once()
         .form(&CONTINUE)
         .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
         .gives("202", "It goes on in the background", &["application/json"])

@@ -13,12 +13,13 @@ use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::once::{self, OnceHeader};
 use crate::api::sse;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
 use crate::domain::spec::{OnDisconnect, Spec};
 use crate::domain::view::RunView;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, MadeRun, Runtime};
 
 use super::component::{Component, ComponentRun};
 use super::error::Error;
@@ -31,24 +32,33 @@ use super::session_runs;
 /// A plain stream that says nothing for so long sends a comment.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
-/// `POST /{kind}/{id}/runs`.
+/// `POST /{kind}/{id}/runs`. A client that sent a key will come back: its run goes on without it meanwhile.
 pub(super) async fn start(
     component: Component,
     caller: Caller,
     state: Data<ApiState>,
     form: Form<RunForm>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
     let order = run_form::order(component.kind, component.id, form)?;
     let runtime = &state.runtime;
-    let started = runtime.start(caller.owner(), order).await?;
-    let hangup =
-        (!background && ends_with_its_client(&component.spec)).then(|| Hangup::new(runtime, &started));
-    match (stream, background) {
-        (true, _) => Ok(events(runtime, &started, all, hangup)),
-        (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
-        (false, false) => answer(runtime, &started, hangup).await,
-    }
+    let claim = key.claim(runtime, caller.owner()).await?;
+    let (again, has_key) = (claim.is_done(), claim.has_key());
+    let started = runtime.start_once(caller.owner(), order, claim).await?;
+    // Whoever joined a run did not start it: it goes on without them.
+    let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
+    let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
+    let response = match (stream, background) {
+        (true, _) => events(runtime, &started, all, hangup),
+        (false, true) => accepted(started.run, &started.session, Status::Pending),
+        (false, false) if again => {
+            let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
+            as_object(runtime, &started.owner, &runtime.rested(&started.owner, made).await?).await?
+        }
+        (false, false) => answer(runtime, &started, hangup).await?,
+    };
+    Ok(once::marked(response, again))
 }
 
 /// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
@@ -127,6 +137,7 @@ pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpR
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
 fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
+    let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
         if event.name.ends_stream() {
@@ -147,16 +158,28 @@ async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) ->
     let mut hangup = hangup;
     let view = runtime.finished(&started.owner, started.run).await?;
     hangup.iter_mut().for_each(Hangup::disarm);
-    let history = history(runtime, &started.owner, &view).await?;
-    Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+    as_object(runtime, &started.owner, &view).await
+}
+
+/// A run at rest, with the earlier runs its model was shown.
+pub(super) async fn as_object(
+    runtime: &Runtime,
+    owner: &Owner,
+    view: &RunView,
+) -> Result<HttpResponse, Error> {
+    let history = history(runtime, owner, view).await?;
+    Ok(HttpResponse::Ok().json(RunBody::direct(view, &history)))
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.
-pub(super) async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
+async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {
-            Ok(run) => history.push(runtime.view(owner, &run).await?),
+            Ok(run) => match runtime.view(owner, &run).await {
+                Err(runtime::Error::Damaged) => {}
+                view => history.push(view?),
+            },
             Err(runtime::Error::NoRun(_)) => {}
             Err(error) => return Err(error.into()),
         }

@@ -82,14 +82,17 @@ pub(super) struct StoredRun {
     events: Vec<Box<RawValue>>,
 }
 
-/// Reads runs; those without facts are left out.
+/// Reads runs; those without facts, or with damaged ones, are left out.
 ///
 /// # Errors
 /// Those of the store.
 pub(super) async fn entries(runtime: &Runtime, owner: &Owner, runs: &[Run]) -> Result<Vec<StoredRun>, Error> {
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
-        let entries = runtime.entries(owner, run).await?;
+        let entries = match runtime.entries(owner, run).await {
+            Err(runtime::Error::Damaged) => continue,
+            entries => entries?,
+        };
         stored.extend(StoredRun::of(run.id, &entries));
     }
     Ok(stored)

@@ -1,5 +1,7 @@
 //! A tool call as AgentOS shows it: one object with every key, null where nothing is known.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -147,15 +149,24 @@ pub fn requirements(view: &RunView) -> Vec<Requirement<'_>> {
 }
 
 /// The sentence a paused run answers with.
-pub fn pause_sentence(view: &RunView) -> &'static str {
+pub fn pause_sentence(view: &RunView) -> Cow<'static, str> {
+    let doubted = view.waiting.iter().filter_map(|id| view.call(id)).find(|call| call.doubted);
+    if let Some(call) = doubted {
+        return Cow::Owned(format!(
+            "It is not known whether `{}` took effect: the server stopped while it was being called. Confirm to have \
+             it called again, reject to leave it, or give its result.",
+            call.call.name
+        ));
+    }
     let tools = waiting(view);
-    if tools.iter().any(|tool| tool.requires_confirmation == Some(true)) {
+    let sentence = if tools.iter().any(|tool| tool.requires_confirmation == Some(true)) {
         "I have tools to execute, but I need confirmation."
     } else if tools.iter().any(|tool| tool.requires_user_input == Some(true)) {
         "I have tools to execute, but I need user input."
     } else {
         "I have tools to execute, but they need external execution."
-    }
+    };
+    Cow::Borrowed(sentence)
 }
 
 fn pairs(view: &RunView) -> impl Iterator<Item = (&Turn, &Call)> {

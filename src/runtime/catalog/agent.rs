@@ -59,6 +59,7 @@ impl Reader<'_> {
             session_state: file.session_state,
             limits: self.limits(file.limits),
             on_second_message: file.on_second_message,
+            in_doubt: file.in_doubt,
             on_disconnect: file.on_disconnect,
             output_schema: self.output_schema(file.output_schema),
             metadata: file.metadata,

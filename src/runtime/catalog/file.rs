@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::yaml::{HumanDuration, Pairs, Placed};
 use crate::domain::Object;
-use crate::domain::spec::{ComponentKind, Limits, OnDisconnect, OnError, OnSecondMessage, TeamMode};
+use crate::domain::spec::{ComponentKind, InDoubt, Limits, OnDisconnect, OnError, OnSecondMessage, TeamMode};
 use crate::domain::tool::Effect;
 
 /// The one key that says how to read the others.
@@ -61,6 +61,9 @@ pub struct AgentFile {
     /// What a message does while a run of the session is going.
     #[serde(default)]
     pub on_second_message: OnSecondMessage,
+    /// Who is told that a call of a tool may have taken effect: the model, or a person.
+    #[serde(default)]
+    pub in_doubt: InDoubt,
     /// What the end of a plain AgentOS stream's connection does to its run.
     #[serde(default)]
     pub on_disconnect: OnDisconnect,

@@ -1,8 +1,9 @@
 //! A question to a model: asked beside the write that says so, heard piece by piece.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-use futures::{FutureExt, Stream, StreamExt, future};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::{Driver, Halt, out_of_time};
@@ -53,12 +54,40 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
             }
         };
-        // A write that fails ends the question too: nobody will hear the answer.
-        let asked = async { Ok::<_, Halt>(asked.await) };
-        let (_, answer) = future::try_join(self.write(), asked).await?;
+        tokio::pin!(asked);
+        let mut answer = self.write_beside(&mut asked).await?;
+        let live = self.live.clone();
+        let answer = loop {
+            match answer {
+                Some(answer) => break answer,
+                None => tokio::select! {
+                    biased;
+                    heard = &mut asked => answer = Some(heard),
+                    () = live.mailed() => self.take_mail().await?,
+                },
+            }
+        };
         match answer {
             Ok(answer) => self.listen(answer, deadline).await,
             Err(news) => self.record(news),
+        }
+    }
+
+    /// Writes while a model is asked; what came of the question, if that was faster. A write that fails ends the
+    /// question too: nobody will hear the answer.
+    async fn write_beside<T>(
+        &mut self,
+        asked: &mut (impl Future<Output = T> + Unpin),
+    ) -> Result<Option<T>, Halt> {
+        let mut answer = None;
+        let write = self.write();
+        tokio::pin!(write);
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut write => return written.map(|()| answer),
+                heard = &mut *asked, if answer.is_none() => answer = Some(heard),
+            }
         }
     }
 
@@ -75,6 +104,10 @@ impl Driver {
                 biased;
                 reason = &mut stopped => Heard::News(News::Cancelled { reason }),
                 () = &mut late => Heard::News(out_of_time()),
+                () = live.mailed() => {
+                    self.take_mail().await?;
+                    continue;
+                }
                 chunk = together(&mut chunks) => match chunk {
                     Some(chunk) => Heard::Chunk(chunk),
                     None => Heard::News(News::ModelFailed(

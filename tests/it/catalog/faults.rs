@@ -12,7 +12,7 @@ fn faults_of_all_files_are_told_together_in_order() {
         faults(&files),
         "agents/a.md:2:1: unknown key `foo`; expected one of `kind`, `name`, \
              `description`, `model`, `fallback_models`, `mode`, `members`, `capabilities`, `tools`, \
-             `history_runs`, `session_state`, `limits`, `on_second_message`, `on_disconnect`, \
+             `history_runs`, `session_state`, `limits`, `on_second_message`, `in_doubt`, `on_disconnect`, \
              `output_schema`, `metadata`, `quick_prompts`
   2 | foo: 1
     | ^^^
@@ -32,7 +32,7 @@ fn an_unknown_key_is_named_with_those_there_are() {
         "agents/x.md:3:1: unknown key `foo`; expected one of \
              `kind`, `name`, `description`, `model`, `fallback_models`, `mode`, `members`, \
              `capabilities`, `tools`, `history_runs`, `session_state`, `limits`, \
-             `on_second_message`, `on_disconnect`, `output_schema`, `metadata`, `quick_prompts`
+             `on_second_message`, `in_doubt`, `on_disconnect`, `output_schema`, `metadata`, `quick_prompts`
   3 | foo: 1
     | ^^^"
     );

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runhold::domain::spec::{
-    AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, Limits, OnDisconnect, OnError, OnSecondMessage,
-    Spec, StepAction, StepSpec, TeamMode, ToolAction,
+    AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, InDoubt, Limits, OnDisconnect, OnError,
+    OnSecondMessage, Spec, StepAction, StepSpec, TeamMode, ToolAction,
 };
 use runhold::domain::tool::{Effect, Gate};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ fn an_agent_needs_nothing_but_instructions() {
             session_state: serde_json::Map::new(),
             limits: Limits::default(),
             on_second_message: OnSecondMessage::Enqueue,
+            in_doubt: InDoubt::TellModel,
             on_disconnect: OnDisconnect::Cancel,
             output_schema: None,
             metadata: serde_json::Map::new(),
@@ -60,6 +61,7 @@ history_runs: 5
 session_state: {topic: none, count: 2, on: yes}
 limits: {model_calls: 7}
 on_second_message: steer
+in_doubt: ask_person
 on_disconnect: continue
 output_schema: {type: object}
 metadata: {team: a}
@@ -84,6 +86,7 @@ The topic is {{ session_state.topic }}.
         session_state: json!({"topic": "none", "count": 2, "on": "yes"}).as_object().unwrap().clone(),
         limits: Limits { model_calls: 7, ..Limits::default() },
         on_second_message: OnSecondMessage::Steer,
+        in_doubt: InDoubt::AskPerson,
         on_disconnect: OnDisconnect::Continue,
         output_schema: Some(json!({"type": "object"})),
         metadata: json!({"team": "a"}).as_object().unwrap().clone(),

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
-use runhold::clock::WallClock;
+use runhold::clock::{Clock, WallClock};
 use runhold::domain::document::{Key, Page, Query, Record};
 use runhold::domain::fact::{Entry, Fact, Failure, Piece, RunOptions, Seq};
 use runhold::domain::id::Owner;
@@ -217,19 +217,55 @@ pub(super) fn agent() -> AgentSpec {
     }
 }
 
+/// An order to run the agent.
+pub(super) fn order(session: Option<&str>, text: &str) -> StartRun {
+    StartRun {
+        kind: ComponentKind::Agent,
+        component: agent().id,
+        session: session.map(|session| session.parse().unwrap()),
+        user: None,
+        input: Input { text: text.into(), media: vec![] },
+        options: RunOptions::default(),
+        on_second_message: None,
+    }
+}
+
 /// Everything around a runtime.
 pub(super) struct Stage {
     tape: Tape,
     model: Arc<Puppet>,
     deeds: Deeds,
+    clock: Arc<dyn Clock>,
 }
 
 impl Stage {
     pub(super) fn new(tape: Tape, tells: impl Fn(&ModelCall) -> Line + Send + Sync + 'static) -> Self {
-        Self { tape, model: Arc::new(Puppet(Box::new(tells))), deeds: Arc::new(watch::Sender::default()) }
+        Self {
+            tape,
+            model: Arc::new(Puppet(Box::new(tells))),
+            deeds: Arc::new(watch::Sender::default()),
+            clock: Arc::new(WallClock::default()),
+        }
+    }
+
+    pub(super) fn on_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The same on another store.
+    pub(super) fn with(&self, tape: Tape) -> Self {
+        Self { tape, model: self.model.clone(), deeds: self.deeds.clone(), clock: self.clock.clone() }
     }
 
     pub(super) async fn open(&self) -> Runtime {
+        self.open_after(false).await
+    }
+
+    pub(super) async fn open_after_power_cut(&self) -> Runtime {
+        self.open_after(true).await
+    }
+
+    async fn open_after(&self, pieces_may_be_lost: bool) -> Runtime {
         let about = About {
             id: "kit",
             name: "Kit",
@@ -246,23 +282,15 @@ impl Stage {
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
-            clock: Arc::new(WallClock::default()),
+            clock: self.clock.clone(),
             queue_depth: 16,
+            pieces_may_be_lost,
         };
         Runtime::open(parts).await.unwrap()
     }
 
     pub(super) async fn order(&self, runtime: &Runtime, session: &str, text: &str) -> Result<Started, Error> {
-        let order = StartRun {
-            kind: ComponentKind::Agent,
-            component: agent().id,
-            session: Some(session.parse().unwrap()),
-            user: None,
-            input: Input { text: text.into(), media: vec![] },
-            options: RunOptions::default(),
-            on_second_message: None,
-        };
-        runtime.start(&owner(), order).await
+        runtime.start(&owner(), order(Some(session), text)).await
     }
 
     pub(super) async fn start(&self, runtime: &Runtime, session: &str) -> Started {
@@ -285,6 +313,7 @@ pub(super) struct Tape {
     store: Arc<dyn Store>,
     batches: Arc<Mutex<Vec<Batch>>>,
     failure: Arc<Mutex<Option<StoreError>>>,
+    damaged: Arc<Mutex<Option<Log>>>,
     refused: Arc<watch::Sender<usize>>,
 }
 
@@ -295,6 +324,7 @@ impl Tape {
             store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap(),
             batches: Arc::default(),
             failure: Arc::default(),
+            damaged: Arc::default(),
             refused: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -334,6 +364,12 @@ impl Tape {
         *self.failure.lock().unwrap() = failure;
     }
 
+    /// Nothing of this session's log can be read any more.
+    pub(super) fn damage(&self, session: &str) {
+        let log = Log { owner: owner(), session: session.parse().unwrap() };
+        *self.damaged.lock().unwrap() = Some(log);
+    }
+
     /// Waits until so many writes were refused.
     pub(super) async fn refused(&self, count: usize) {
         self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
@@ -362,6 +398,9 @@ impl Store for Tape {
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        if self.damaged.lock().unwrap().as_ref() == Some(log) {
+            return Err(StoreError::Damaged("an entry".into()));
+        }
         self.store.read(log, after, limit).await
     }
 
