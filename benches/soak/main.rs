@@ -22,13 +22,10 @@ mod disk_faults;
 mod harness;
 mod kills;
 mod load;
+mod once;
 mod opens;
 mod power_cuts;
 mod program;
-#[path = "../../tests/it/harness/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests, which use all of it")]
-mod harness;
-mod once;
 mod promise;
 
 use std::process::ExitCode;
@@ -41,12 +38,12 @@ use promise::Promise;
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
     vec![
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
         Promise::new("kills", (10, 500), kills::kills),
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
         Promise::new("opens", (6, u64::MAX), opens::opens),
         Promise::new("disk_faults", (4, 60), disk_faults::disk_faults),
     ]
-    vec![Promise::new("once", (6, 500), once::requests_are_carried_out_once)]
 }
 
 fn main() -> ExitCode {
