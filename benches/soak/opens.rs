@@ -61,7 +61,7 @@ async fn changes_of_an_open(disk: &Disk, place: &Place, image: &Image) -> u64 {
 /// Says whether it was killed: what an open does is not quite the same each time.
 async fn kill_and_open(disk: &Disk, place: &Place, book: &Book, dice: &mut Dice) -> bool {
     let at = disk.killing_at();
-    let wrong = |what: String| format!("killed at change {at:?}: {what}\n{}", place.log());
+    let wrong = |what: String| format!("killed at change {at:?}: {what}");
     let started = place.start().await;
     let killed = started.is_err();
     match started {

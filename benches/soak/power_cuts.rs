@@ -42,7 +42,7 @@ async fn one_disk(engine: &str, before: u64, many: u64, dice: &mut Dice) -> (u64
     let book = Arc::new(Book::default());
     let mut while_opening = 0;
     for cut in 0..many {
-        let wrong = |what: String| format!("{engine}, cut {}: {what}\n{}", before + cut, place.log());
+        let wrong = |what: String| format!("{engine}, cut {}: {what}", before + cut);
         if dice.chance(25) {
             // As many changes as an opening makes, more or less: it may come after it too.
             disk.kill_at(1 + dice.below(60));
@@ -66,10 +66,9 @@ async fn one_disk(engine: &str, before: u64, many: u64, dice: &mut Dice) -> (u64
         }
         disk.cut_power(dice);
     }
-    let program =
-        place.start().await.unwrap_or_else(|ended| panic!("{engine}: {}\n{}", ended.said, place.log()));
+    let program = place.start().await.unwrap_or_else(|ended| panic!("{engine}: {}", ended.said));
     let found = check(&program, &book, 0..=u64::MAX, Survives::Facts).await.wrong;
-    assert!(found.is_empty(), "{engine}: {found:#?}\n{}", place.log());
+    assert!(found.is_empty(), "{engine}: {found:#?}");
     let acknowledged = book.pages().acknowledged;
     (while_opening, acknowledged)
 }

@@ -21,6 +21,14 @@ pub(crate) struct Place {
     data: PathBuf,
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the program said:\n{}", self.log());
+        }
+    }
+}
+
 /// A program that serves; killed when it is dropped.
 pub(crate) struct Program {
     _killing: Killing,

@@ -51,7 +51,7 @@ pub use self::open::open;
 /// How many batches may wait for the committer; more wait for room.
 const QUEUE: usize = 1024;
 /// While the engine is opened again reads wait, but not for longer.
-const READERS_PATIENCE: Duration = Duration::from_secs(5);
+const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An engine, and the lock that goes when the last user of the engine has gone.
 struct Engine {

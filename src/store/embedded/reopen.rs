@@ -1,7 +1,7 @@
 //! The way back after a failure: what the engine holds then is unknown, so it is opened anew.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -76,12 +76,15 @@ impl Reopen {
     }
 }
 
-/// Whether the disk takes a little.
+/// Whether the disk takes a little and gives it back. Before that the engine stays open: it can be read.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join("probe");
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![1; PROBE_BYTES])?;
-        file.sync_all()
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+    let written = opened.and_then(|file| {
+        let mut bytes = vec![1; PROBE_BYTES];
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        file.read_exact_at(&mut bytes, 0)
     });
     // On a full disk too: it must not take the room it looks for.
     let removed = fs::remove_file(&path);
