@@ -41,8 +41,8 @@ fn promises() -> Vec<Promise> {
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
         Promise::new("kills", (10, 500), kills::kills),
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
-        Promise::new("opens", (6, u64::MAX), opens::opens),
-        Promise::new("disk_faults", (4, 60), disk_faults::disk_faults),
+        Promise::new("opens", (8, u64::MAX), opens::opens),
+        Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
     ]
 }
 

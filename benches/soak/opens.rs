@@ -11,28 +11,35 @@ use crate::load::check::{Survives, check};
 use crate::program::Place;
 use crate::promise::Order;
 
-/// As many of the changes of each engine's opening, spread evenly; a large number: every one.
+/// As many kills, spread evenly over the changes of a first opening and a later one with each engine; a large number:
+/// every change.
 pub(crate) async fn opens(order: Order) -> String {
     let mut dice = Dice::new(order.seed);
-    let mut seen = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for engine in ["sled", "redb"] {
         let disk = Disk::mount();
         let place = Place::new(engine, Some(disk.path()));
-        let (image, book) = something_to_replay(&disk, &place, &mut dice).await;
-        let changes = changes_of_an_open(&disk, &place, &image).await;
-        let step = (2 * changes).div_ceil(order.count).max(1);
-        let mut kills = 0;
-        // Some first, so that not always the same are left out.
-        for at in (1 + dice.below(step)..=changes).step_by(step as usize) {
-            disk.restore(&image);
-            disk.kill_at(at);
-            if kill_and_open(&disk, &place, &book, &mut dice).await {
-                kills += 1;
+        let empty = (disk.image(), Arc::default());
+        for (image, book) in [empty, something_to_replay(&disk, &place, &mut dice).await] {
+            let changes = changes_of_an_open(&disk, &place, &image).await;
+            let step = (4 * changes).div_ceil(order.count).max(1);
+            let mut kills = 0;
+            // Not always the same ones are left out.
+            for at in (1 + dice.below(step)..=changes).step_by(step as usize) {
+                disk.restore(&image);
+                disk.kill_at(at);
+                if kill_and_open(&disk, &place, &book, &mut dice).await {
+                    kills += 1;
+                }
             }
+            seen.push(format!("{kills} of {changes}"));
         }
-        seen.push(format!("{engine}: killed at {kills} of {changes}"));
     }
-    format!("{}; each time it opened again and had everything", seen.join(", "))
+    let [sled_first, sled, redb_first, redb] = seen.try_into().unwrap();
+    format!(
+        "killed at {sled_first} changes of sled's first opening and at {sled} of one with something to replay, at \
+         {redb_first} and {redb} of redb's; each time it opened again and had everything"
+    )
 }
 
 /// A disk as a kill under load left it: with a snapshot, a journal and a tail.
