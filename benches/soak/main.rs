@@ -17,6 +17,7 @@ mod args;
 mod dice;
 mod disk;
 mod disk_faults;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
@@ -27,6 +28,7 @@ mod opens;
 mod power_cuts;
 mod program;
 mod promise;
+mod resumes;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,9 @@ fn promises() -> Vec<Promise> {
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
         Promise::new("opens", (8, u64::MAX), opens::opens),
         Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 

@@ -294,6 +294,7 @@ impl Driver {
     }
 
     async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
+        let seconds = self.limits_seconds();
         let doubtful = self.doubtful(&orders);
         if !doubtful.is_empty() {
             return self.record(News::ToolsDoubted(doubtful));
@@ -310,7 +311,7 @@ impl Driver {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
-                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time(seconds))),
                 () = live.mailed() => {
                     self.take_mail().await?;
                     continue;
@@ -393,6 +394,6 @@ impl Driver {
     }
 }
 
-fn out_of_time() -> News {
-    News::Broken(Failure::new("limit", "the run reached the limit of its time"))
+fn out_of_time(seconds: u64) -> News {
+    News::Broken(Failure::new("limit", format!("the run reached the limit of {seconds} seconds")))
 }

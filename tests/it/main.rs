@@ -19,6 +19,8 @@ mod stores;
 // What it reaches for: models and tools.
 mod capabilities;
 mod faults;
+mod healing;
+mod limits;
 mod models;
 
 // What users write, and the program they start.
@@ -35,6 +37,7 @@ mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
+mod agentos_streams;
 mod clients;
 
 // What these stand on.

@@ -20,7 +20,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// As server-sent event: two lines and a blank one.
+    /// As server-sent event: name, data, number, and a blank line.
+    ///
+    /// The number comes last, so that even a client that believes it before the blank line has the event by then.
     pub fn frame(&self) -> Bytes {
         self.frame.clone()
     }
@@ -159,12 +161,16 @@ impl Line {
         }
     }
 
-    /// Adds the number and ends the frame.
+    /// Adds the number, to the object and as the frame's `id`, and ends the frame.
     pub(super) fn close(mut self, name: Name, index: u64) -> Event {
-        self.put("event_index", &index);
-        self.bytes.push(b'}');
+        let number = index.to_string();
+        for part in [",\"event_index\":", &number, "}"] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
         let json = self.json..self.bytes.len();
-        self.bytes.extend_from_slice(b"\n\n");
+        for part in ["\nid: ", &number, "\n\n"] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
         Event { name, index, frame: self.bytes.into(), json }
     }
 }

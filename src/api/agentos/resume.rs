@@ -125,10 +125,14 @@ impl Standing {
             (true, 0) => subscribed.clone(),
             (true, _) => Some(self.catch_up()),
         };
-        let between = subscribed.filter(|_| missed > 0);
+        // After the last event there was when the client asked. Numbers may have been lost in a power cut; then it
+        // comes before the next event that has one.
+        let mut between = subscribed.filter(|_| missed > 0);
         let rest = events.filter(move |event| ready(event.index >= has)).flat_map(move |event| {
-            let note = between.clone().filter(|_| event.index + 1 == count);
-            stream::iter([Some(event.frame()), note].into_iter().flatten())
+            let note = between.take_if(|_| event.index.saturating_add(1) >= count);
+            let frames =
+                if event.index < count { [Some(event.frame()), note] } else { [note, Some(event.frame())] };
+            stream::iter(frames.into_iter().flatten())
         });
         stream::iter(head).chain(rest)
     }

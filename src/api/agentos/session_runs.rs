@@ -12,7 +12,7 @@ use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields, path_text};
 use crate::domain::Object;
-use crate::domain::fact::Entry;
+use crate::domain::fact::{Entry, Failure};
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Run, Status};
 use crate::domain::spec::ComponentKind;
@@ -217,6 +217,8 @@ pub(super) struct RunEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
     run_input: &'a str,
     content: Content<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -286,6 +288,7 @@ impl<'a> RunEntry<'a> {
             workflow_id: id(ComponentKind::Workflow),
             user_id: (kind != ComponentKind::Team).then_some(user),
             status: run_body::status(view.status),
+            error: run_body::failure(view),
             run_input: &view.input.text,
             content_type: steps.map(|_| run_body::content_type(view).into_owned()),
             run_response_format: if matches!(content, Content::Object(_)) { "json" } else { "text" },
