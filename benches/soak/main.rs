@@ -47,7 +47,6 @@ fn promises() -> Vec<Promise> {
         Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
-        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
     ]
 }
 
