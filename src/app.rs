@@ -24,7 +24,7 @@ use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::{Parts, Runtime};
-use crate::store::{self, StoreConfig};
+use crate::store::{self, Opened, StoreConfig};
 
 /// A request's head must be there by then (promise S20).
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let registry = registry();
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
-    let store = store::open(&store, &config.data).await?;
+    let Opened { store, .. } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
     let queue_depth = config.runs.queue_depth;
     let pieces_may_be_lost = false;

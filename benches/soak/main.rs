@@ -28,7 +28,9 @@ mod opens;
 mod power_cuts;
 mod program;
 mod promise;
+mod restart;
 mod resumes;
+mod simulation;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,8 @@ fn promises() -> Vec<Promise> {
         Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
         Promise::new("opens", (8, u64::MAX), opens::opens),
         Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
+        Promise::new("simulation", (500, 100_000), simulation::simulation),
+        Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
     ]

@@ -49,6 +49,8 @@ fn log(config: &Config) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
+    // Where a panic is caught it becomes an error, and the log is the place for the rest.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
 fn greet(config: &Config, app: &App) {

@@ -56,8 +56,6 @@ pub(super) struct Driver {
     first: Option<Seq>,
     /// Its last entry that was written, pieces not counted.
     last: Seq,
-    /// Whether pieces that were shown may be missing in the log.
-    lost_pieces: bool,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
 }
@@ -111,7 +109,6 @@ impl Driver {
             claim: Claim::none(),
             first: None,
             last: 0,
-            lost_pieces: false,
             history: Vec::new(),
         }
     }
@@ -134,10 +131,13 @@ impl Driver {
         self
     }
 
-    /// A run of a server whose machine lost its power: pieces that were shown may be gone.
-    pub(super) fn after_power_cut(mut self) -> Self {
-        self.lost_pieces = true;
-        self
+    /// After the machine lost its power: says that pieces which were shown may be gone, so that their numbers are
+    /// never used again. Nothing else may be written to the log before.
+    pub(super) async fn lose_pieces(&mut self) -> Result<(), Error> {
+        if self.machine.is_asking() {
+            self.take(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
+        }
+        self.write_once().await
     }
 
     /// Drives until the run is over or waits for somebody.
@@ -188,9 +188,6 @@ impl Driver {
 
     async fn go(&mut self) -> Result<(), Halt> {
         if self.machine.is_asking() {
-            if std::mem::take(&mut self.lost_pieces) {
-                self.record(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
-            }
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }

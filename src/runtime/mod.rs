@@ -66,8 +66,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
     pub queue_depth: usize,
-    /// Whether the machine was started anew since the store was last open, so that pieces of answers that were
-    /// shown may be gone.
+    /// Whether the machine was started anew since a runtime was last opened on the store, so that pieces of answers
+    /// that were shown may be gone. It stays so until [`Runtime::open`] is done, however often that is tried.
     pub pieces_may_be_lost: bool,
 }
 

@@ -5,9 +5,16 @@
 //! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
 //! the pieces of answers that are written but not yet synced.
 
+mod applied;
+mod ballast;
+mod boot;
 mod committer;
+#[cfg(test)]
+mod damage_tests;
+pub mod dump;
 mod entries;
 mod folder;
+mod guarded;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -36,6 +43,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::ballast::Ballast;
+use self::boot::Closing;
 use self::committer::{Committer, Unit, stored_head};
 use self::entries::{Draft, is_said};
 use self::kv::Kv;
@@ -46,23 +55,36 @@ use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::domain::fact::{Entry, Seq};
 
-pub use self::open::open;
+pub use self::boot::LostPieces;
+pub use self::open::{Opened, open};
 
 /// How many batches may wait for the committer; more wait for room.
 const QUEUE: usize = 1024;
 /// While the engine is opened again reads wait, but not for longer.
 const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// An engine, and the lock that goes when the last user of the engine has gone.
+/// An engine, and its folder, which goes when the last user of the engine has gone.
 struct Engine {
     /// Nothing while it is being opened again.
     kv: watch::Sender<Option<Arc<dyn Kv>>>,
-    _lock: Option<FolderLock>,
+    folder: Option<Held>,
+}
+
+/// A data folder that is ours: closed first, then let go of.
+struct Held {
+    ballast: Ballast,
+    _closing: Closing,
+    _lock: FolderLock,
 }
 
 impl Engine {
-    fn new(kv: Arc<dyn Kv>, lock: Option<FolderLock>) -> Self {
-        Self { kv: watch::Sender::new(Some(kv)), _lock: lock }
+    fn new(kv: Arc<dyn Kv>, folder: Option<Held>) -> Self {
+        Self { kv: watch::Sender::new(Some(kv)), folder }
+    }
+
+    /// The room that is kept for a full disk.
+    fn ballast(&self) -> Option<&Ballast> {
+        self.folder.as_ref().map(|folder| &folder.ballast)
     }
 
     /// The engine, if it is open.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
@@ -41,7 +41,7 @@ fn create(file: &Path) -> Result<(), StoreError> {
         _removed => {}
     }
     let db = Database::create(&beside).map_err(store_error)?;
-    let creation = db.begin_write().map_err(store_error)?;
+    let creation = begin(&db)?;
     creation.open_table(TABLE).map_err(store_error)?;
     creation.commit().map_err(store_error)?;
     drop(db);
@@ -79,7 +79,7 @@ impl Kv for Redb {
     }
 
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
-        let write = self.db.begin_write().map_err(store_error)?;
+        let write = begin(&self.db)?;
         {
             let mut table = write.open_table(TABLE).map_err(|error: TableError| store_error(error))?;
             for (key, value) in &*changes {
@@ -92,6 +92,13 @@ impl Kv for Redb {
         }
         write.commit().map_err(store_error)
     }
+}
+
+/// Each commit keeps what opening after a crash would else have to find out by reading everything.
+fn begin(db: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut write = db.begin_write().map_err(store_error)?;
+    write.set_quick_repair(true);
+    Ok(write)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "redb's list of errors is long and not closed")]

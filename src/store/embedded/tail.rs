@@ -75,20 +75,11 @@ impl Tail {
     /// was taken away. The files stay until [`Tail::remove_before`].
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Frame>)> {
         folder::create(folder)?;
-        let mut frames = Vec::new();
-        let mut next = 1;
-        for number in segments(folder)? {
-            next = number + 1;
-            let bytes = fs::read(path(folder, number))?;
-            let whole = read_frames(&bytes, &mut frames);
-            if whole < bytes.len() {
-                tracing::warn!(
-                    segment = number,
-                    bytes = bytes.len() - whole,
-                    "the torn end of a tail file is cut"
-                );
-            }
+        let left = left(folder)?;
+        for (segment, bytes) in &left.torn {
+            tracing::warn!(segment, bytes, "the torn end of a tail file is cut");
         }
+        let Left { frames, next, .. } = left;
         Ok((Self { folder: folder.into(), current: None, next, waiting: BTreeMap::new() }, frames))
     }
 
@@ -192,6 +183,29 @@ impl Drop for Tail {
             tracing::warn!(%error, "the tail files cannot be left tidy");
         }
     }
+}
+
+/// What the files hold.
+pub(super) struct Left {
+    /// In the order they were written.
+    pub(super) frames: Vec<Frame>,
+    /// Files whose last so many bytes cannot be read.
+    pub(super) torn: Vec<(Segment, usize)>,
+    next: Segment,
+}
+
+/// Reads the files and leaves them as they are.
+pub(super) fn left(folder: &Path) -> io::Result<Left> {
+    let mut left = Left { frames: Vec::new(), torn: Vec::new(), next: 1 };
+    for number in segments(folder)? {
+        left.next = number + 1;
+        let bytes = fs::read(path(folder, number))?;
+        let whole = read_frames(&bytes, &mut left.frames);
+        if whole < bytes.len() {
+            left.torn.push((number, bytes.len() - whole));
+        }
+    }
+    Ok(left)
 }
 
 fn path(folder: &Path, segment: Segment) -> PathBuf {

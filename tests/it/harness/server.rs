@@ -119,6 +119,14 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Tells it to end, and waits until it has.
+    #[allow(dead_code, reason = "the program that tries the promises uses it")]
+    pub(crate) fn end(&mut self) {
+        let child = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again on the same folders, at another address.
     pub(crate) async fn restart(&mut self) {
         let (child, url) = launch(self.folder.path(), &self.env);

@@ -321,7 +321,7 @@ impl Tape {
     pub(super) async fn blank() -> Self {
         let nowhere = std::path::Path::new("");
         Self {
-            store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap(),
+            store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap().store,
             batches: Arc::default(),
             failure: Arc::default(),
             damaged: Arc::default(),
