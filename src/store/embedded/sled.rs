@@ -146,7 +146,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn store_error(error: sled::Error) -> StoreError {
     match error {
         sled::Error::Io(error) => io_error(&error),
-        error @ sled::Error::Corruption { .. } => StoreError::Damaged(error.to_string().into()),
+        error @ sled::Error::Corruption { .. } => {
+            // What follows is an empty list of places in sled.
+            let said = error.to_string();
+            StoreError::Damaged(said.split(" backtrace").next().unwrap_or_default().into())
+        }
         error @ (sled::Error::CollectionNotFound(_)
         | sled::Error::Unsupported(_)
         | sled::Error::ReportableBug(_)) => StoreError::Unavailable(error.to_string().into()),
