@@ -39,6 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         catalog,
         clock: Arc::new(WallClock::default()),
         queue_depth: 16,
+        most_at_once: 1000,
         pieces_may_be_lost: false,
     })
     .await?;

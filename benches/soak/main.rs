@@ -17,6 +17,7 @@ mod args;
 mod dice;
 mod disk;
 mod disk_faults;
+mod drain;
 mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
@@ -27,10 +28,16 @@ mod once;
 mod opens;
 mod power_cuts;
 mod program;
+mod idle;
+mod mixed;
+mod once;
+mod overload;
 mod promise;
 mod restart;
 mod resumes;
 mod simulation;
+mod slow_readers;
+mod vitals;
 
 use std::process::ExitCode;
 
@@ -49,6 +56,11 @@ fn promises() -> Vec<Promise> {
         Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
         Promise::new("simulation", (500, 100_000), simulation::simulation),
         Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
+        Promise::new("slow_readers", (2, 30), slow_readers::slow_readers),
+        Promise::new("drain", (3, 30), drain::drain),
+        Promise::new("overload", (400, 10_000), overload::overload),
+        Promise::new("idle", (500, 9_000), idle::idle),
+        Promise::new("mixed", (10, 1_800), mixed::mixed),
         Promise::new("resumes", (40, 1000), resumes::resumes),
         Promise::new("effects", (5, 100), effects::effects),
     ]

@@ -67,10 +67,10 @@ async fn times(engine: &'static str, config: StoreConfig, sessions: u64) -> Time
     let lines = format!("[store.{engine}]\ncache_mib = 64");
     let mut server =
         Setup::default().config(&lines).agent("demo", "---\nname: Demo\n---\nYou help.\n").start().await;
-    server.end();
+    end(&mut server).await;
     fill(config, &server.path("data"), sessions).await;
     let first = start(&mut server).await;
-    server.end();
+    end(&mut server).await;
     let clean = start(&mut server).await;
     for number in 0..100 {
         let session = json!({"session_id": format!("new-{number}"), "agent_id": "demo"});
@@ -132,4 +132,9 @@ fn session(number: u64) -> Batch {
         ],
         ..Batch::default()
     }
+}
+
+async fn end(server: &mut Server) {
+    server.terminate();
+    assert_eq!(server.code().await, Some(0));
 }

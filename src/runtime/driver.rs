@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -58,6 +59,8 @@ pub(super) struct Driver {
     last: Seq,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
+    /// To be one of the runs there may be; given back with the driver.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a run is no longer driven, without having come to rest.
@@ -110,7 +113,14 @@ impl Driver {
             first: None,
             last: 0,
             history: Vec::new(),
+            permit: None,
         }
+    }
+
+    /// Counts among the runs there may be; one that was accepted before may go on uncounted.
+    pub(super) fn permitted(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        self.permit = permit;
+        self
     }
 
     /// A run that is being accepted: its first fact is not written yet.

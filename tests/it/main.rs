@@ -25,8 +25,10 @@ mod models;
 
 // What users write, and the program they start.
 mod catalog;
+mod clients_and_load;
 mod configuration;
 mod program;
+mod stopping;
 
 // The AgentOS surface.
 mod agentos_events;

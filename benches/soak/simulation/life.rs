@@ -133,6 +133,7 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
                 dice_of(world.seed, &[31, power.life]),
             )),
             queue_depth: 3,
+            most_at_once: 1_000,
             pieces_may_be_lost: world.lost_power.load(Ordering::Relaxed),
         };
         match Runtime::open(parts).await {

@@ -27,6 +27,7 @@ use crate::runtime::{self, MadeRun};
 use super::component::ComponentRun;
 use super::error::Error;
 use super::events::Projector;
+use super::resume::until_let_go;
 use super::run_events::RunEvents;
 use super::{runs, tool_body};
 
@@ -52,6 +53,7 @@ pub(super) async fn go_on(
     for entry in entries.iter().take_while(|entry| made.is_none_or(|made| entry.seq < made.since)) {
         before.project(entry);
     }
+    let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
     if made.is_none() {
         refuse_unless_waiting(before.view())?;
         let answers = answers(before.view(), &tools)?;
@@ -62,15 +64,18 @@ pub(super) async fn go_on(
             let shown = before.count();
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
-            sse::response(frames, Some(runs::SILENCE))
+            sse::response(until_let_go(runtime, run.id, frames), Some(runs::SILENCE), seat)
         }
         (false, true) => runs::accepted(run.id, &session, Status::Running),
         (false, false) => {
             let view = match made {
-                Some(made) => runtime.rested(owner, made).await?,
-                None => runtime.finished(owner, run.id).await?,
+                Some(made) => runtime.rested(owner, made).await,
+                None => runtime.finished(owner, run.id).await,
             };
-            runs::as_object(runtime, owner, &view).await?
+            match view {
+                Ok(view) => runs::as_object(runtime, owner, &view).await?,
+                Err(error) => runs::without_end(error, run.id, &session),
+            }
         }
     };
     Ok(once::marked(response, made.is_some()))

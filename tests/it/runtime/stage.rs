@@ -284,6 +284,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: self.clock.clone(),
             queue_depth: 16,
+            most_at_once: 1000,
             pieces_may_be_lost,
         };
         Runtime::open(parts).await.unwrap()
