@@ -22,16 +22,15 @@ mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod idle;
 mod kills;
 mod load;
-mod once;
-mod opens;
-mod power_cuts;
-mod program;
-mod idle;
 mod mixed;
 mod once;
+mod opens;
 mod overload;
+mod power_cuts;
+mod program;
 mod promise;
 mod restart;
 mod resumes;
