@@ -94,11 +94,10 @@ impl Kv for Redb {
     }
 }
 
-/// Each commit keeps what opening after a crash would else have to find out by reading everything.
+/// Without quick repair: opening after a crash then trusts what the last commit says of the file, and after a sync
+/// that failed that need not be so. Reading everything takes longer and finds out.
 fn begin(db: &Database) -> Result<WriteTransaction, StoreError> {
-    let mut write = db.begin_write().map_err(store_error)?;
-    write.set_quick_repair(true);
-    Ok(write)
+    db.begin_write().map_err(store_error)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "redb's list of errors is long and not closed")]
