@@ -15,15 +15,22 @@
 
 mod args;
 mod dice;
+mod disk;
+mod disk_faults;
 mod drain;
 mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod idle;
+mod kills;
+mod load;
 mod mixed;
 mod once;
+mod opens;
 mod overload;
+mod power_cuts;
+mod program;
 mod promise;
 mod restart;
 mod resumes;
@@ -42,6 +49,10 @@ use promise::Promise;
 fn promises() -> Vec<Promise> {
     vec![
         Promise::new("once", (6, 500), once::requests_are_carried_out_once),
+        Promise::new("kills", (10, 500), kills::kills),
+        Promise::new("power_cuts", (6, 200), power_cuts::power_cuts),
+        Promise::new("opens", (8, u64::MAX), opens::opens),
+        Promise::new("disk_faults", (2, 60), disk_faults::disk_faults),
         Promise::new("simulation", (500, 100_000), simulation::simulation),
         Promise::new("restart", (1_000, 100_000), restart::a_restart_is_quick),
         Promise::new("slow_readers", (2, 30), slow_readers::slow_readers),

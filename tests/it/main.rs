@@ -46,5 +46,11 @@ mod teams;
 mod workflows;
 
 // What these stand on.
+#[path = "../../benches/soak/dice.rs"]
+mod dice;
+#[path = "../../benches/soak/disk/mod.rs"]
+#[expect(dead_code, reason = "shared with the soak program, which uses all of it")]
+mod disk;
 mod facts;
+mod faulty_disk;
 mod harness;

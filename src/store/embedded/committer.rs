@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
@@ -25,6 +27,9 @@ use crate::store::{Log, MAX_BATCH_BYTES, Put, StoreError};
 const MAX_GROUP: usize = 256;
 /// Most keys that are taken away at once.
 const MAX_REMOVED: usize = 1000;
+
+/// While the store is broken the next batch is looked for as often.
+const BROKEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// A batch, checked and measured, and where the answer goes.
 pub(super) struct Unit {
@@ -83,7 +88,7 @@ impl Committer {
     /// Works until nobody can send any more.
     pub(super) fn run(mut self) {
         let mut carried = None;
-        while let Some(first) = carried.take().or_else(|| self.inbox.blocking_recv()) {
+        while let Some(first) = carried.take().or_else(|| self.next()) {
             let mut bytes = first.bytes;
             let mut ends = !first.forget.is_empty();
             let mut group = vec![first];
@@ -102,6 +107,20 @@ impl Committer {
         }
     }
 
+    /// Waits for a batch. While the store is broken it is opened again even if nobody writes: there may be
+    /// somebody who wants to read.
+    fn next(&mut self) -> Option<Unit> {
+        while self.logs.broken().is_some() {
+            match self.inbox.try_recv() {
+                Ok(unit) => return Some(unit),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.reopen.attempt(&self.engine, &self.logs) => {}
+                Err(TryRecvError::Empty) => std::thread::sleep(BROKEN_PAUSE),
+            }
+        }
+        self.inbox.blocking_recv()
+    }
+
     fn commit(&mut self, mut units: Vec<Unit>) {
         if let Some(error) = self.logs.broken()
             && !self.reopen.attempt(&self.engine, &self.logs)
@@ -113,8 +132,10 @@ impl Committer {
                 return refuse(units, &error);
             }
         }
+        let Some(kv) = self.engine.now() else {
+            return refuse(units, &StoreError::Unavailable("the engine is closed".into()));
+        };
         let takers: Vec<_> = units.iter().map(Unit::what_it_takes_away).collect();
-        let kv = self.engine.kv();
         let mut group = Group { kv: &*kv, logs: &self.logs, changes: Changes::new(), plans: HashMap::new() };
         let answers: Vec<_> = units.into_iter().map(|unit| group.take(unit)).collect();
         let Group { changes, plans, .. } = group;

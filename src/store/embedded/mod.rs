@@ -13,6 +13,7 @@ mod committer;
 mod damage_tests;
 pub mod dump;
 mod entries;
+mod folder;
 mod guarded;
 mod journal;
 #[cfg(test)]
@@ -35,11 +36,12 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::ballast::Ballast;
 use self::boot::Closing;
@@ -58,10 +60,13 @@ pub use self::open::{Opened, open};
 
 /// How many batches may wait for the committer; more wait for room.
 const QUEUE: usize = 1024;
+/// While the engine is opened again reads wait, but not for longer.
+const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An engine, and its folder, which goes when the last user of the engine has gone.
 struct Engine {
-    kv: RwLock<Arc<dyn Kv>>,
+    /// Nothing while it is being opened again.
+    kv: watch::Sender<Option<Arc<dyn Kv>>>,
     folder: Option<Held>,
 }
 
@@ -74,7 +79,7 @@ struct Held {
 
 impl Engine {
     fn new(kv: Arc<dyn Kv>, folder: Option<Held>) -> Self {
-        Self { kv: RwLock::new(kv), folder }
+        Self { kv: watch::Sender::new(Some(kv)), folder }
     }
 
     /// The room that is kept for a full disk.
@@ -82,18 +87,36 @@ impl Engine {
         self.folder.as_ref().map(|folder| &folder.ballast)
     }
 
-    /// The engine as it is now.
-    fn kv(&self) -> Arc<dyn Kv> {
-        Arc::clone(&self.kv.read().unwrap_or_else(PoisonError::into_inner))
+    /// The engine, if it is open.
+    fn now(&self) -> Option<Arc<dyn Kv>> {
+        self.kv.borrow().clone()
     }
 
-    /// Lets go of the engine; it closes when its last reader is done.
-    fn replace(&self, kv: Arc<dyn Kv>) {
-        let mut current = self.kv.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, kv);
-        // Closing takes time, and readers need not wait for it.
-        drop(current);
+    /// The engine as soon as it is open; gives up after a while.
+    async fn kv(&self) -> Result<Arc<dyn Kv>, StoreError> {
+        if let Some(kv) = self.now() {
+            return Ok(kv);
+        }
+        let mut states = self.kv.subscribe();
+        let opened = tokio::time::timeout(READERS_PATIENCE, states.wait_for(Option::is_some)).await;
+        let kv = opened.ok().and_then(|state| state.ok()?.clone());
+        kv.ok_or_else(|| StoreError::Unavailable("it is being opened again".into()))
+    }
+
+    /// Lets go of the engine, and waits for its last readers: it closes when they are done.
+    fn close(&self) {
+        let Some(old) = self.kv.send_replace(None) else { return };
+        let left = Arc::downgrade(&old);
         drop(old);
+        let deadline = Instant::now() + READERS_PATIENCE;
+        while left.strong_count() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Shows a new one.
+    fn open(&self, kv: Arc<dyn Kv>) {
+        self.kv.send_replace(Some(kv));
     }
 }
 
@@ -121,7 +144,7 @@ impl EmbeddedStore {
         &self,
         read: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let kv = self.engine.kv();
+        let kv = self.engine.kv().await?;
         if !kv.blocks() {
             return read(&*kv);
         }

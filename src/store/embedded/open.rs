@@ -1,7 +1,5 @@
 //! From a data folder to a store.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +18,7 @@ use super::redb::Redb;
 use super::reopen::Reopen;
 use super::sled::Sled;
 use super::tail::{Frame, Tail};
-use super::{EmbeddedStore, Engine, Held, keys};
+use super::{EmbeddedStore, Engine, Held, folder, keys};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
 
 /// What we write and read. Kept in plain digits, so that any version can say what it found.
@@ -60,7 +58,7 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Opened, OpenError
         let store = Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?);
         return Ok(Opened { store, lost: None });
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    folder::create(folder).map_err(io)?;
     let lock = FolderLock::take(folder)?;
     let ballast = Ballast::keep(folder);
     let journal = Arc::new(JournalFolder::new(folder.join("journal")));

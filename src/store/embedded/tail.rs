@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::domain::fact::Entry;
 use crate::domain::id::{Owner, SessionId};
 use crate::store::{Log, StoreError};
@@ -73,7 +74,7 @@ impl Tail {
     /// Reads what an earlier process left, in the order it was written: pieces of a log, or none where the log
     /// was taken away. The files stay until [`Tail::remove_before`].
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Frame>)> {
-        fs::create_dir_all(folder)?;
+        folder::create(folder)?;
         let left = left(folder)?;
         for (segment, bytes) in &left.torn {
             tracing::warn!(segment, bytes, "the torn end of a tail file is cut");
@@ -130,7 +131,7 @@ impl Tail {
     /// Makes what was written last outlive a power cut.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.current.as_ref().map_or(Ok(()), |current| current.file.sync_data())?;
-        File::open(&self.folder)?.sync_all()
+        folder::sync(&self.folder)
     }
 
     /// The file the next frame that needs a new one will be in.
@@ -143,7 +144,9 @@ impl Tail {
         segments(&self.folder)?
             .into_iter()
             .filter(|number| *number < first)
-            .try_for_each(|number| fs::remove_file(path(&self.folder, number)))
+            .try_for_each(|number| fs::remove_file(path(&self.folder, number)))?;
+        // Numbers begin again where no file is left, and then one that came back would pass for a later one.
+        folder::sync(&self.folder)
     }
 
     fn start_segment(&mut self) -> io::Result<Current> {
