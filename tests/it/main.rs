@@ -43,6 +43,7 @@ mod agentos_sessions;
 mod agentos_streams;
 mod clients;
 mod teams;
+mod waiting;
 mod workflows;
 
 // What these stand on.
