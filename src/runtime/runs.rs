@@ -1,5 +1,6 @@
 //! Runs: accepted, told, awaited, read.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -140,6 +141,22 @@ impl Runtime {
     /// What the store says.
     pub async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
         self.0.entries(owner, run).await
+    }
+
+    /// All entries so far of a run and of the runs below it, in the order of the log.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
+        let mut known = HashSet::from([run.id]);
+        let belongs = |entry: &Entry| match &entry.fact {
+            Fact::RunStarted(start) if start.parent.is_some_and(|parent| known.contains(&parent)) => {
+                known.insert(entry.run);
+                true
+            }
+            _ => known.contains(&entry.run),
+        };
+        self.0.entries_that(owner, run, belongs).await
     }
 
     /// The latest runs of a session, newest first, before a given one.
@@ -335,6 +352,16 @@ impl Inner {
     }
 
     pub(super) async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
+        self.entries_that(owner, run, |entry| entry.run == run.id).await
+    }
+
+    /// Of the entries from a run's first to its last those that belong.
+    async fn entries_that(
+        &self,
+        owner: &Owner,
+        run: &Run,
+        mut belongs: impl FnMut(&Entry) -> bool,
+    ) -> Result<Vec<Entry>, Error> {
         let log = Log { owner: owner.clone(), session: run.session.clone() };
         let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
@@ -347,7 +374,7 @@ impl Inner {
             at = last.last_seq();
             for entry in page {
                 let ended = entry.run == run.id && matches!(entry.fact, Fact::RunFinished { .. });
-                if entry.run == run.id {
+                if belongs(&entry) {
                     entries.push(entry);
                 }
                 if ended {

@@ -1,7 +1,4 @@
-//! Going on with a run that waits: decisions about its tool calls, as the client filled them in.
-//!
-//! What was shown is what runs: of a tool object that comes back, only the decision is read; the arguments are
-//! the ones in the log.
+//! Going on with a run that waits: decisions about its calls and steps, as the client filled them in.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -10,27 +7,24 @@ use futures::future::ready;
 use serde_json::Value;
 
 use crate::api::ApiState;
-use crate::api::body;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
 use crate::api::sse;
 use crate::domain::Object;
-use crate::domain::fact::{Answer, Decision};
-use crate::domain::id::SessionId;
-use crate::domain::run::{Answers, Command, Status};
-use crate::domain::tool::Gate;
+use crate::domain::id::{Owner, SessionId};
+use crate::domain::run::{Command, Run, Status};
 use crate::domain::view::RunView;
-use crate::runtime;
+use crate::runtime::{self, Runtime};
 
 use super::component::ComponentRun;
+use super::decisions::{self, Sent};
 use super::error::Error;
 use super::events::Projector;
-use super::run_body::RunBody;
 use super::run_events::RunEvents;
-use super::{runs, tool_body};
+use super::runs;
 
-/// `POST /agents/{id}/runs/{run_id}/continue`.
+/// `POST /{kind}/{id}/runs/{run_id}/continue`.
 pub(super) async fn go_on(
     target: ComponentRun,
     caller: Caller,
@@ -39,21 +33,16 @@ pub(super) async fn go_on(
 ) -> Result<HttpResponse, Error> {
     let (runtime, owner, form) = (&state.runtime, caller.owner(), form.fields);
     let session = form.session.ok_or_else(|| Error::bad_request("session_id is required for this action"))?;
-    let tools = tools(form.tools.as_deref())?;
+    let sent = Sent {
+        tools: objects("tools", form.tools.as_deref())?,
+        requirements: objects("requirements", form.requirements.as_deref())?,
+        steps: objects("step_requirements", form.steps.as_deref())?,
+    };
     let run = runs::find(runtime, owner, &target, Some(&session)).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
-    let entries = runtime.entries(owner, &run).await?;
-    let mut before =
-        entries.first().and_then(Projector::new).ok_or_else(|| Error::not_found("Run not found"))?;
-    for entry in &entries {
-        before.project(entry);
-    }
-    refuse_unless_waiting(before.view())?;
-    let answers = answers(before.view(), &tools)?;
-    runtime.tell(owner, run.id, Command::Answer(Answers::of_calls(run.id, answers))).await?;
+    let shown = wake(runtime, owner, &run, &sent).await?;
     match (form.stream, form.background) {
         (true, _) => {
-            let shown = before.count();
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
             Ok(sse::response(frames, Some(runs::SILENCE)))
@@ -61,10 +50,26 @@ pub(super) async fn go_on(
         (false, true) => Ok(runs::accepted(run.id, &session, Status::Running)),
         (false, false) => {
             let view = runtime.finished(owner, run.id).await?;
-            let history = runs::history(runtime, owner, &view).await?;
-            Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+            runs::as_object(runtime, owner, view).await
         }
     }
+}
+
+/// Tells a run what was decided about it and about the runs below it; how many events it had until then.
+///
+/// # Errors
+/// 409 if it does not wait, 400 if nothing was decided.
+pub(super) async fn wake(runtime: &Runtime, owner: &Owner, run: &Run, sent: &Sent) -> Result<u64, Error> {
+    let entries = runtime.tree(owner, run).await?;
+    let mut before =
+        entries.first().and_then(Projector::new).ok_or_else(|| Error::not_found("Run not found"))?;
+    for entry in &entries {
+        before.project(entry);
+    }
+    refuse_unless_waiting(before.view())?;
+    let answers = decisions::answers(before.tree().root(), sent)?;
+    runtime.tell(owner, run.root.unwrap_or(run.id), Command::Answer(answers)).await?;
+    Ok(before.count())
 }
 
 /// What a client may say when it goes on.
@@ -74,19 +79,24 @@ pub(super) struct ContinueForm {
     background: bool,
     session: Option<SessionId>,
     tools: Option<String>,
+    requirements: Option<String>,
+    steps: Option<String>,
 }
 
 impl FromFields for ContinueForm {
     fn from_fields(fields: &mut Fields) -> Self {
-        let tools = match fields.value("tools") {
+        let json = |name: &str| match fields.value(name) {
             Some(Value::String(text)) => Some(text),
-            other => other.filter(|tools| !tools.is_null()).map(|tools| tools.to_string()),
+            other => other.filter(|value| !value.is_null()).map(|value| value.to_string()),
         };
+        let (tools, requirements, steps) = (json("tools"), json("requirements"), json("step_requirements"));
         Self {
             stream: fields.flag("stream").unwrap_or(true),
             background: fields.flag("background").unwrap_or(false),
             session: fields.id("session_id"),
             tools,
+            requirements,
+            steps,
         }
     }
 }
@@ -102,74 +112,10 @@ fn refuse_unless_waiting(view: &RunView) -> Result<(), Error> {
     Err(runtime::Error::Conflict(reason.into()).into())
 }
 
-fn tools(text: Option<&str>) -> Result<Vec<Object>, Error> {
+/// The objects of a list written as JSON; empty text is none.
+fn objects(field: &str, text: Option<&str>) -> Result<Vec<Object>, Error> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    let tools: Value =
-        serde_json::from_str(text).map_err(|_| Error::bad_request("Invalid JSON in tools field"))?;
-    if body::check(&tools).is_err() {
-        let most = body::MAX_DEPTH;
-        return Err(wrong(&format!("must not hold the NUL character or be nested deeper than {most}")));
-    }
-    let Value::Array(tools) = tools else { return Err(wrong("must be a list")) };
-    let tool = |tool: Value| {
-        let object = tool.as_object().filter(|tool| tool.get("tool_call_id").is_some_and(Value::is_string));
-        object.cloned().ok_or_else(|| wrong("each tool must be an object with a tool_call_id"))
-    };
-    tools.into_iter().map(tool).collect()
-}
-
-fn wrong(why: &str) -> Error {
-    Error::bad_request(format!("Invalid structure or content for tools: {why}"))
-}
-
-/// The decisions among these tools. A call nobody decided goes on waiting; that none is decided is an error.
-fn answers(view: &RunView, tools: &[Object]) -> Result<Vec<Answer>, Error> {
-    let mut answers = Vec::new();
-    for id in &view.waiting {
-        let named = |tool: &&Object| tool.get("tool_call_id").and_then(Value::as_str) == Some(id.as_str());
-        let Some((tool, call)) = tools.iter().find(named).zip(view.call(id)) else { continue };
-        if let Some(decision) = decision(&tool_body::gate(view, call), tool, call.doubted) {
-            answers.push(Answer { call: id.clone(), decision });
-        }
-    }
-    if answers.is_empty() {
-        let waiting: Vec<&str> = view.waiting.iter().map(|call| call.as_str()).collect();
-        let why = format!("no decision about any of the calls that wait: {}", waiting.join(", "));
-        return Err(wrong(&why));
-    }
-    Ok(answers)
-}
-
-/// What was decided, by what the call waits for; `None` if it is not decided yet.
-fn decision(gate: &Gate, tool: &Object, doubted: bool) -> Option<Decision> {
-    let note = || tool.get("confirmation_note").and_then(Value::as_str).map(Into::into);
-    let confirmed = tool.get("confirmed").and_then(Value::as_bool);
-    if confirmed == Some(false) {
-        return Some(Decision::Rejected { note: note() });
-    }
-    let is_told = doubted && tool.get("result").is_some_and(|result| !result.is_null());
-    if gate.external || is_told {
-        return match tool.get("result")? {
-            Value::Null => None,
-            Value::String(result) => Some(Decision::Executed { result: result.clone() }),
-            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                Some(Decision::Executed { result: other.to_string() })
-            }
-        };
-    }
-    if gate.confirmation && confirmed.is_none() {
-        return None;
-    }
-    Some(Decision::Approved { values: values(gate, tool)? })
-}
-
-/// What a person gave for the arguments asked for; `None` while one is missing.
-fn values(gate: &Gate, tool: &Object) -> Option<Object> {
-    let fields = tool.get("user_input_schema").and_then(Value::as_array);
-    let given = |name: &String| {
-        let named = |field: &&Value| field.get("name").and_then(Value::as_str) == Some(name);
-        let value = fields?.iter().find(named)?.get("value")?;
-        (!value.is_null()).then(|| (name.clone(), value.clone()))
-    };
-    gate.user_input.iter().map(given).collect()
+    let list: Value = serde_json::from_str(text)
+        .map_err(|_| Error::bad_request(format!("Invalid JSON in {field} field")))?;
+    decisions::objects(field, list)
 }

@@ -43,7 +43,7 @@ pub async fn resume(
     let last = form.fields.last.or_else(|| last_event_id(&request));
     let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
     let Some(run) = run else { return Ok(unknown(&target.name)) };
-    let entries = runtime.entries(owner, &run).await?;
+    let entries = runtime.tree(owner, &run).await?;
     let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
@@ -94,9 +94,9 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// By the run's entries so far, and the number of the last event the client has. `None` without entries.
+    /// By the entries so far of the run and of those below it, and the number of the last event the client has. `None` without entries.
     pub fn of(run: RunId, entries: &[Entry], last: Option<u64>) -> Option<Self> {
-        let mut entries = entries.iter().filter(|entry| entry.run == run).peekable();
+        let mut entries = entries.iter().skip_while(|entry| entry.run != run).peekable();
         let mut projector = Projector::new(entries.peek()?)?;
         for entry in entries {
             projector.project(entry);

@@ -16,17 +16,19 @@ use crate::api::form::Form;
 use crate::api::sse;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
-use crate::domain::spec::{OnDisconnect, Spec};
+use crate::domain::spec::{ComponentKind, OnDisconnect, Spec};
 use crate::domain::view::RunView;
 use crate::runtime::{self, Runtime};
 
 use super::component::{Component, ComponentRun};
 use super::error::Error;
 use super::events::{Event, Name};
-use super::run_body::{self, RunBody};
+use super::run_body::{self, AnyRun};
 use super::run_events::RunEvents;
 use super::run_form::{self, RunForm};
+use super::session_run_body::with_nulls;
 use super::session_runs;
+use super::tree::Tree;
 
 /// A plain stream that says nothing for so long sends a comment.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
@@ -81,8 +83,8 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Error> {
     let run = find(&state.runtime, caller.owner(), &target, query.0.session.as_ref()).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
-    let view = state.runtime.view(caller.owner(), &run).await?;
-    Ok(HttpResponse::Ok().json(RunBody::stored(&view)))
+    let tree = tree(&state.runtime, caller.owner(), &run).await?;
+    Ok(HttpResponse::Ok().json(AnyRun::stored(tree.root())))
 }
 
 /// `GET /{kind}/{id}/runs?session_id=&status=`, oldest first.
@@ -99,7 +101,7 @@ pub(super) async fn list(
     };
     runs.retain(|run| component.owns(run) && query.0.status.admits(run.status));
     let entries = session_runs::entries(&state.runtime, caller.owner(), &runs).await?;
-    Ok(HttpResponse::Ok().json(entries.iter().map(session_runs::with_nulls).collect::<Vec<_>>()))
+    Ok(HttpResponse::Ok().json(entries.iter().map(with_nulls).collect::<Vec<_>>()))
 }
 
 /// The run a path names, if it is one of the path's component and of the session, where one is given.
@@ -131,7 +133,7 @@ fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup
     let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
-        if event.name.ends_stream() {
+        if event.ends_stream() {
             hangup.iter_mut().for_each(Hangup::disarm);
         }
         ready((all || is_essential(&event)).then(|| event.frame()))
@@ -141,7 +143,7 @@ fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup
 
 /// What `stream_events=false` leaves.
 fn is_essential(event: &Event) -> bool {
-    event.name == Name::RunContent || event.name.ends_stream()
+    event.name == Name::RunContent || event.ends_stream()
 }
 
 /// The run as one object. That it failed is in there; the status is 200 all the same.
@@ -149,12 +151,38 @@ async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) ->
     let mut hangup = hangup;
     let view = runtime.finished(&started.owner, started.run).await?;
     hangup.iter_mut().for_each(Hangup::disarm);
-    let history = history(runtime, &started.owner, &view).await?;
-    Ok(HttpResponse::Ok().json(RunBody::direct(&view, &history)))
+    as_object(runtime, &started.owner, view).await
+}
+
+/// A run at rest, with what runs below it did and the earlier runs its model was shown.
+pub(super) async fn as_object(
+    runtime: &Runtime,
+    owner: &Owner,
+    view: RunView,
+) -> Result<HttpResponse, Error> {
+    let history = history(runtime, owner, &view).await?;
+    let tree = match view.spec.kind() {
+        ComponentKind::Agent => Tree::from(view),
+        ComponentKind::Team | ComponentKind::Workflow => {
+            tree(runtime, owner, &runtime.run(owner, view.run).await?).await?
+        }
+    };
+    Ok(HttpResponse::Ok().json(AnyRun::direct(tree.root(), &history)))
+}
+
+/// A run and those below it, as of now.
+pub(super) async fn tree(runtime: &Runtime, owner: &Owner, run: &Run) -> Result<Tree, Error> {
+    let entries = runtime.tree(owner, run).await?;
+    let mut tree = Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?;
+    let view = tree.root_mut();
+    if view.status == Status::Pending {
+        view.status = run.status;
+    }
+    Ok(tree)
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.
-pub(super) async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
+async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
         match runtime.run(owner, *id).await {
