@@ -38,6 +38,12 @@ impl Event {
         self.frame.clone()
     }
 
+    /// As a message of a socket: the frame of the event alone.
+    pub fn message(&self) -> &str {
+        let end = self.json.end.saturating_add(2);
+        self.frame.get(..end).and_then(|frame| std::str::from_utf8(frame).ok()).unwrap_or_default()
+    }
+
     /// Whether a stream ends with it. A paused run may go on, in another stream.
     pub fn ends_stream(&self) -> bool {
         self.ending != Ending::No

@@ -32,6 +32,8 @@ pub mod step_body;
 pub mod step_requirement;
 pub mod tool_body;
 pub mod tree;
+mod websocket;
+mod websocket_actions;
 pub mod workflow_body;
 mod workflow_events;
 

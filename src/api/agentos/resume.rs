@@ -118,19 +118,37 @@ impl Standing {
 
     /// Control frames, what was missed, and what is still to come; `events` are the run's from its first.
     pub fn frames(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Bytes> {
+        let is_workflow = self.is_workflow;
+        self.told(events).filter_map(move |told| {
+            ready(match told {
+                // Of a workflow nobody says where what is missed ends.
+                Told::Note(note) if is_workflow && note.name == "subscribed" => None,
+                Told::Note(note) => Some(note.frame()),
+                Told::Missed(event) | Told::Live(event) => Some(event.frame()),
+            })
+        })
+    }
+
+    /// The same, not yet written as frames.
+    pub(super) fn told(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Told> {
         let (going, missed, has, count) = (self.is_going(), self.missed(), self.has, self.count);
-        let subscribed = (going && !self.is_workflow).then(|| self.subscribed());
+        let subscribed = going.then(|| self.subscribed());
         let head = match (going, missed) {
             (false, _) => Some(self.replay()),
             (true, 0) => subscribed.clone(),
             (true, _) => Some(self.catch_up()),
         };
-        let between = subscribed.filter(|_| missed > 0);
+        // After the last event there was when the client asked. Numbers may have been lost in a power cut; then it
+        // comes before the next event that has one.
+        let mut between = subscribed.filter(|_| missed > 0);
         let rest = events.filter(move |event| ready(event.index >= has)).flat_map(move |event| {
-            let note = between.clone().filter(|_| event.index + 1 == count);
-            stream::iter([Some(event.frame()), note].into_iter().flatten())
+            let note = between.take_if(|_| event.index.saturating_add(1) >= count).map(Told::Note);
+            let is_missed = event.index < count;
+            let event = if is_missed { Told::Missed(event) } else { Told::Live(event) };
+            let told = if is_missed { [Some(event), note] } else { [note, Some(event)] };
+            stream::iter(told.into_iter().flatten())
         });
-        stream::iter(head).chain(rest)
+        stream::iter(head.map(Told::Note)).chain(rest)
     }
 
     fn missed(&self) -> u64 {
@@ -144,7 +162,7 @@ impl Standing {
         }
     }
 
-    fn catch_up(&self) -> Bytes {
+    fn catch_up(&self) -> Note {
         let message = format!("Catching up on {} missed events", self.missed());
         control(
             "catch_up",
@@ -158,7 +176,7 @@ impl Standing {
         )
     }
 
-    fn subscribed(&self) -> Bytes {
+    fn subscribed(&self) -> Note {
         control(
             "subscribed",
             &[
@@ -170,7 +188,7 @@ impl Standing {
         )
     }
 
-    fn replay(&self) -> Bytes {
+    fn replay(&self) -> Note {
         let status = run_body::status(self.status);
         let message = format!("The run is {}; replaying {} events", status.to_lowercase(), self.missed());
         control(
@@ -189,17 +207,42 @@ impl Standing {
 
 fn unknown(name: &str) -> HttpResponse {
     let error = quoted(&format!("Run {name} not found in buffer or database"));
-    sse::response(stream::iter([control("error", &[("error", error)])]), None)
+    sse::response(stream::iter([control("error", &[("error", error)]).frame()]), None)
 }
 
-/// A frame about the stream; values are JSON already.
-fn control(name: &str, members: &[(&str, String)]) -> Bytes {
-    let mut frame = format!("event: {name}\ndata: {{\"event\": \"{name}\"");
-    for (key, value) in members {
-        frame.push_str(&format!(", \"{key}\": {value}"));
+/// Something about the stream, or an event of it.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Where the client stands.
+    Note(Note),
+    /// An event it did not have when it asked.
+    Missed(Event),
+    /// An event that came since.
+    Live(Event),
+}
+
+/// Where a client stands: JSON with spaces.
+#[derive(Debug, Clone)]
+pub(super) struct Note {
+    name: &'static str,
+    /// The object.
+    pub(super) json: String,
+}
+
+impl Note {
+    fn frame(&self) -> Bytes {
+        format!("event: {}\ndata: {}\n\n", self.name, self.json).into()
     }
-    frame.push_str("}\n\n");
-    frame.into()
+}
+
+/// A note; values are JSON already.
+fn control(name: &'static str, members: &[(&str, String)]) -> Note {
+    let mut json = format!("{{\"event\": \"{name}\"");
+    for (key, value) in members {
+        json.push_str(&format!(", \"{key}\": {value}"));
+    }
+    json.push('}');
+    Note { name, json }
 }
 
 fn quoted(text: &str) -> String {
