@@ -34,6 +34,7 @@ mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
+mod agentos_trees;
 mod clients;
 
 // What these stand on.

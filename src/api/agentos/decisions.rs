@@ -23,20 +23,20 @@ use super::tree::Node;
 
 /// What a client sent back: objects as it received them, with decisions filled in.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub struct Sent {
     /// Tools.
-    pub(super) tools: Vec<Object>,
+    pub tools: Vec<Object>,
     /// Requirements, each around a tool.
-    pub(super) requirements: Vec<Object>,
+    pub requirements: Vec<Object>,
     /// Requirements of steps.
-    pub(super) steps: Vec<Object>,
+    pub steps: Vec<Object>,
 }
 
 /// A list of objects that a field holds.
 ///
 /// # Errors
 /// 400 in the words of the field.
-pub(super) fn objects(field: &str, list: Value) -> Result<Vec<Object>, Error> {
+pub fn objects(field: &str, list: Value) -> Result<Vec<Object>, Error> {
     if body::check(&list).is_err() {
         let most = body::MAX_DEPTH;
         let why = format!("must not hold the NUL character or be nested deeper than {most}");
@@ -70,7 +70,7 @@ fn wrong(field: &str, why: &str) -> Error {
 ///
 /// # Errors
 /// 400 if nothing that waits is decided, or it is not clear what is.
-pub(super) fn answers(node: Node<'_>, sent: &Sent) -> Result<Answers, Error> {
+pub fn answers(node: Node<'_>, sent: &Sent) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     for tool in &sent.tools {
         about_call(node, None, tool, "tools", &mut answers)?;

@@ -8,7 +8,7 @@ mod components;
 mod continue_run;
 mod core;
 mod database;
-mod decisions;
+pub mod decisions;
 pub mod error;
 pub mod event;
 pub mod events;
