@@ -14,9 +14,11 @@
 )]
 
 mod args;
+mod dice;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
+mod once;
 mod promise;
 
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![]
+    vec![Promise::new("once", (6, 500), once::requests_are_carried_out_once)]
 }
 
 fn main() -> ExitCode {

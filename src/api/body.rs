@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::ApiState;
 use super::fields::{Fields, FromFields, Place};
 use super::form::MAX_MULTIPART_BYTES;
+use super::once::Noting;
 use super::problem::{Problem, Violation};
 use crate::domain::Object;
 
@@ -106,13 +107,19 @@ pub fn read(
     limit: usize,
 ) -> LocalBoxFuture<'static, Result<Bytes, Problem>> {
     let refused = refusal(request, limit);
+    let mut noting = Noting::of(request);
     let payload = payload.take();
     Box::pin(async move {
         if let Some(problem) = refused {
             return Err(problem);
         }
         match tokio::time::timeout(BODY_DEADLINE, collect(payload, limit)).await {
-            Ok(bytes) => bytes,
+            Ok(bytes) => {
+                let bytes = bytes?;
+                noting.take_in(&bytes);
+                noting.done();
+                Ok(bytes)
+            }
             Err(_) => {
                 let message = "The request body took too long to arrive";
                 Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))

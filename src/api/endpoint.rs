@@ -15,7 +15,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::guard;
+use super::{guard, once};
 
 /// The name of the way to authenticate, in documents.
 pub const BEARER: &str = "HTTPBearer";
@@ -32,6 +32,7 @@ pub struct Endpoint {
     pub schemas: Vec<(String, RefOr<Schema>)>,
     route: Route,
     open: bool,
+    once: bool,
 }
 
 /// A parameter of a query or form, as documents show it.
@@ -137,7 +138,7 @@ impl Endpoint {
             operation =
                 operation.parameter(described(place, ParameterKind::RequiredText, "", ParameterIn::Path));
         }
-        Self { method, path, operation, schemas: Vec::new(), route, open: false }
+        Self { method, path, operation, schemas: Vec::new(), route, open: false, once: false }
     }
 
     /// Its stable name, its group and what it does.
@@ -151,6 +152,17 @@ impl Endpoint {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.open = true;
+        self
+    }
+
+    /// Carries out once what comes under one `Idempotency-Key`. Says so only: the handler takes the claim.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        let about = "1 to 255 visible ASCII characters. The same request under the same key within 24 hours is \
+                     carried out once, and answered as it was the first time. Its run goes on without its client.";
+        let header = described(once::HEADER, ParameterKind::Text, about, ParameterIn::Header);
+        self.operation = self.operation.parameter(header);
+        self.once = true;
         self
     }
 
@@ -247,7 +259,8 @@ impl Endpoint {
     /// The description, complete, with the failures that any request may meet.
     pub fn describe(self) -> (HttpMethod, String, Operation, Vec<(String, RefOr<Schema>)>) {
         let scopes: [&str; 0] = [];
-        let (method, path, schemas, open) = (self.method, self.path, self.schemas, self.open);
+        let (method, path, schemas, open, once) =
+            (self.method, self.path, self.schemas, self.open, self.once);
         let mut operation = self.operation;
         if !open {
             operation = operation.security(SecurityRequirement::new(BEARER, scopes));
@@ -255,6 +268,10 @@ impl Endpoint {
         let mut operation = operation.build();
         let told = &mut operation.responses.responses;
         told.entry("400".into()).or_insert_with(|| failure("The request is broken, or not text").into());
+        if once {
+            told.entry("409".into())
+                .or_insert_with(|| failure("The key was used for another request").into());
+        }
         if !open {
             told.entry("422".into()).or_insert_with(|| failure("A field is wrong").into());
             let missing = ResponseBuilder::new().description("No token, or one that is not known").build();

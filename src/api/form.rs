@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::body::{self, BODY_DEADLINE, Limits};
 use super::fields::{Fields, FromFields, Place};
+use super::once::Noting;
 use super::problem::{Problem, Violation};
 
 /// Largest multipart body where nothing is configured, in bytes.
@@ -127,6 +128,7 @@ fn multipart<T: FromFields + 'static>(
         return Box::pin(async move { Err(problem) });
     }
     let parts = Multipart::new(request.headers(), payload.take());
+    let noting = Noting::of(request);
     Box::pin(async move {
         let parts = tokio::time::timeout(BODY_DEADLINE, Parts::within(limit).read(parts)).await;
         let Ok(parts) = parts else {
@@ -134,6 +136,7 @@ fn multipart<T: FromFields + 'static>(
             return Err(Problem::new(actix_web::http::StatusCode::REQUEST_TIMEOUT, "timeout", message));
         };
         let parts = parts?;
+        parts.note(noting);
         Ok(Form { fields: Fields::of_pairs(Place::Body, parts.texts).read()?, uploads: parts.uploads })
     })
 }
@@ -165,6 +168,21 @@ impl Parts {
             self.take_in(part.map_err(|error| broken(&error))?).await?;
         }
         Ok(self)
+    }
+
+    /// Notes what is in the parts, not what is between them: the boundary is another one each time.
+    fn note(&self, mut noting: Noting) {
+        for (name, text) in &self.texts {
+            noting.take_in(name.as_bytes());
+            noting.take_in(text.as_bytes());
+        }
+        for upload in &self.uploads {
+            for text in [&upload.field, &upload.filename, &upload.mime_type] {
+                noting.take_in(text.as_bytes());
+            }
+            noting.take_in(&upload.bytes);
+        }
+        noting.done();
     }
 
     async fn take_in(&mut self, mut part: Field) -> Result<(), Problem> {

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod fields;
 pub mod form;
 mod guard;
+pub mod once;
 pub mod problem;
 pub mod sse;
 mod unread;

@@ -108,6 +108,7 @@ impl From<runtime::Error> for Problem {
             Error::SessionExists(_) | Error::SessionTaken { .. } | Error::Conflict(_) => {
                 Self::conflict(message)
             }
+            Error::KeyReused => Self::new(StatusCode::CONFLICT, "idempotency_conflict", message),
             Error::Invalid { field, message } => Self::invalid(vec![Violation {
                 kind: "value_error",
                 place: vec!["body".into(), field.into()],

@@ -1,8 +1,8 @@
 //! Declared process tools: a program that reads its arguments on stdin and prints its result.
 //!
-//! The program gets the arguments as one line of JSON on stdin, and in its environment
-//! `RUNHOLD_IDEMPOTENCY_KEY` (the same for the same call after a restart), `RUNHOLD_RUN`, `RUNHOLD_SESSION` and,
-//! if the client named one, `RUNHOLD_USER`; besides them only `PATH`, `HOME`, `LANG`, `TMPDIR` and `TZ`. It runs
+//! The program gets the arguments as one line of JSON on stdin, beside them `idempotency_key` (the same for the
+//! same call after a restart) unless an argument has that name, and in its environment the same as
+//! `RUNHOLD_IDEMPOTENCY_KEY`, `RUNHOLD_RUN`, `RUNHOLD_SESSION` and, if the client named one, `RUNHOLD_USER`; besides them only `PATH`, `HOME`, `LANG`, `TMPDIR` and `TZ`. It runs
 //! in a process group of its own, and nothing of that group outlives the call.
 
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ use crate::domain::tool::{MAX_RESULT_BYTES, ToolResult, ToolSpec};
 
 /// What of our environment a program sees.
 const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "TZ"];
+/// The member of the input that holds the call's key.
+const KEY: &str = "idempotency_key";
 /// The end of stderr that is shown when a program fails, in bytes.
 const STDERR_TAIL: usize = 4096;
 /// What is kept of stdout, in bytes: a result's size, less a note that it was cut.
@@ -76,7 +78,9 @@ impl Tool for ProcessTool {
     }
 
     async fn call(&self, call: Invocation<'_>) -> ToolResult {
-        let Ok(mut input) = serde_json::to_vec(call.arguments) else {
+        let mut arguments = call.arguments.clone();
+        arguments.entry(KEY).or_insert_with(|| call.key.into());
+        let Ok(mut input) = serde_json::to_vec(&arguments) else {
             return ToolResult::failed("the arguments could not be written as JSON");
         };
         input.push(b'\n');

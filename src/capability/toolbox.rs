@@ -42,7 +42,7 @@ impl Toolbox {
     ///
     /// # Errors
     /// Why it cannot be offered to a model: its name, or the schema of its arguments.
-    pub(super) fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), String> {
+    pub fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), String> {
         let spec = tool.spec();
         let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if !matches!(spec.name.len(), 1..=64) || !spec.name.chars().all(letter) {

@@ -7,6 +7,7 @@ pub mod document;
 pub mod fact;
 pub mod id;
 pub mod message;
+pub mod once;
 pub mod run;
 pub mod spec;
 pub mod state;

@@ -33,6 +33,11 @@ impl StepKey {
         Self(format!("{self}[{number}]").into())
     }
 
+    /// Whether it is a step of the workflow itself, and not of one of its steps.
+    pub fn is_top(&self) -> bool {
+        !self.0.contains(['/', '['])
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -39,6 +39,8 @@ pub struct RunView {
     pub parent: Option<RunId>,
     /// What in that run asked for it.
     pub place: Option<Place>,
+    /// Everything else it may start.
+    pub components: Vec<Arc<Spec>>,
     /// When it was accepted.
     pub created: Timestamp,
     /// When its turn came.
@@ -167,6 +169,7 @@ impl RunView {
             options: start.options.clone(),
             parent: start.parent,
             place: start.place.clone(),
+            components: start.components.clone(),
             created: at,
             began: None,
             ended: None,
@@ -392,6 +395,21 @@ impl RunView {
     /// The whole answer so far: the text of all turns together.
     pub fn text(&self) -> String {
         self.said().map(|turn| turn.text.as_str()).collect()
+    }
+
+    /// What the run came to, as text: of a workflow, the output of the last of its own steps that was not passed
+    /// over.
+    pub fn answer(&self) -> String {
+        if !matches!(self.spec.as_ref(), Spec::Workflow(_)) {
+            return self.text();
+        }
+        let own = self.steps.iter().rev().filter(|step| step.key.is_top());
+        let outputs = own.filter_map(|step| step.output.as_ref());
+        outputs
+            .into_iter()
+            .find(|output| !output.skipped)
+            .map(|output| output.content.clone())
+            .unwrap_or_default()
     }
 
     /// The whole reasoning so far.

@@ -5,30 +5,31 @@
 //! nobody sees until the write is done.
 
 mod asking;
+mod children;
+mod handing;
+
+use children::Given;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Inner;
 use super::desk::Desk;
 use super::error::Error;
-use super::host::RunHost;
 use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Place, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Failure, INTERRUPTED, Seq};
-use crate::domain::id::{CallId, RunId};
+use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
-use crate::domain::spec::{InDoubt, Spec};
-use crate::domain::tool::Effect;
+use crate::domain::spec::Spec;
 use crate::domain::view::RunView;
-use crate::machine::{Machine, News, Step, ToolOrder};
+use crate::machine::{Machine, News, Step};
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -48,7 +49,15 @@ pub(super) struct Driver {
     room: Arc<Room>,
     machine: Machine,
     toolbox: Arc<Toolbox>,
+    /// Everything else that may run in the tree this run is in.
+    components: Arc<[Arc<Spec>]>,
+    /// What the run that asked for this one gave it; nothing at the top.
+    given: Option<Given>,
     unwritten: Vec<Dated>,
+    /// Facts of runs below this one that are written with the next of its own.
+    below: Vec<Part>,
+    /// Of the order whose facts are written next.
+    claim: Claim,
     /// The run's first entry, once it has one.
     first: Option<Seq>,
     /// Its last entry that was written, pieces not counted.
@@ -96,6 +105,7 @@ impl Driver {
         room: Arc<Room>,
         machine: Machine,
         toolbox: Arc<Toolbox>,
+        components: Arc<[Arc<Spec>]>,
     ) -> Self {
         Self {
             live,
@@ -104,7 +114,11 @@ impl Driver {
             room,
             machine,
             toolbox,
+            components,
+            given: None,
             unwritten: Vec::new(),
+            below: Vec::new(),
+            claim: Claim::none(),
             first: None,
             last: 0,
             lost_pieces: false,
@@ -115,6 +129,18 @@ impl Driver {
     /// A run that is being accepted: its first fact is not written yet.
     pub(super) fn opening(mut self, start: Dated) -> Self {
         self.unwritten.push(start);
+        self
+    }
+
+    /// The next write carries out an order that is to be carried out once.
+    pub(super) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// The next write tells runs below this one something too.
+    pub(super) fn with_below(mut self, parts: Vec<Part>) -> Self {
+        self.below = parts;
         self
     }
 
@@ -166,11 +192,13 @@ impl Driver {
             Halt::Store(_) | Halt::Violation(_) => "the run could not be driven on",
         };
         let failure = Failure::new("internal", message);
-        halt.told(self.live.run);
+        let run = self.run();
+        halt.told(run);
         let room = self.room.clone();
-        let stored = self.inner.stored_run(&room.log.owner, self.live.run).await?;
+        let stored = self.inner.stored_run(&room.log.owner, run).await?;
         self.machine = self.inner.replayed(&room.log.owner, &stored).await?;
         self.unwritten.clear();
+        self.claim = Claim::none();
         self.record(News::Broken(failure))?;
         self.write().await
     }
@@ -184,7 +212,10 @@ impl Driver {
             self.record(News::ModelFailed(failure.retryable()))?;
         }
         let limit = Duration::from_secs(self.limits_seconds()).min(LONGEST_RUN);
-        let deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
+        let mut deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
+        if let Some(given) = &self.given {
+            deadline = deadline.min(given.deadline);
+        }
         loop {
             self.take_mail().await?;
             if let Some(reason) = self.live.stop_reason() {
@@ -194,18 +225,23 @@ impl Driver {
                 Step::Prepare => self.prepare().await?,
                 Step::CallModel { turn, model } => self.call_model(turn, model, deadline).await?,
                 Step::RunTools(orders) => self.run_tools(orders, deadline).await?,
-                Step::RunSteps(_) | Step::Wait | Step::Stop => return self.write().await,
+                Step::RunSteps(orders) => self.run_steps(orders, deadline).await?,
+                Step::Wait | Step::Stop => return self.write().await,
             }
         }
     }
 
     /// Hears the messages that want to join, and tells each its place once it is written.
     async fn take_mail(&mut self) -> Result<(), Halt> {
+        if self.given.is_some() {
+            return Ok(());
+        }
         for mail in self.live.take_mail() {
             if self.machine.next() == Step::Stop {
                 return Ok(());
             }
             self.record(News::Steered(mail.input))?;
+            self.claim = mail.claim;
             self.write().await?;
             // Whoever sent it may have gone; it is heard all the same.
             let _ = mail.taken.send(self.last);
@@ -219,6 +255,11 @@ impl Driver {
             Spec::Team(team) => team.leader.limits.seconds,
             Spec::Workflow(_) => u64::from(u32::MAX),
         }
+    }
+
+    /// Which run this is.
+    fn run(&self) -> RunId {
+        self.machine.view().run
     }
 
     /// The run's first entry, once it is written.
@@ -256,8 +297,9 @@ impl Driver {
     }
 
     async fn prepare(&mut self) -> Result<(), Halt> {
+        let given = self.given.as_ref().map(|given| &given.state);
         let news = loop {
-            match settle::prepare(&self.inner, &self.room, self.machine.view(), &self.toolbox).await {
+            match settle::prepare(&self.inner, &self.room, self.machine.view(), &self.toolbox, given).await {
                 Ok((news, history)) => {
                     self.history = history;
                     break news;
@@ -266,59 +308,10 @@ impl Driver {
                 Err(settle::Unprepared::Broken(failure)) => break News::Broken(failure),
             }
         };
-        self.live.began();
+        if self.given.is_none() {
+            self.live.began();
+        }
         self.record(news)
-    }
-
-    /// Calls that may have taken effect, and that nobody but a person may have repeated.
-    fn doubtful(&self, orders: &[ToolOrder]) -> Vec<CallId> {
-        let asks = settle::agent_of(&self.machine.view().spec)
-            .is_some_and(|agent| agent.in_doubt == InDoubt::AskPerson);
-        let once = |order: &&ToolOrder| {
-            let tool = self.toolbox.get(&order.call.name);
-            asks && order.in_doubt && tool.is_some_and(|tool| tool.spec().effect == Effect::Once)
-        };
-        orders.iter().filter(once).map(|order| order.call.id.clone()).collect()
-    }
-
-    async fn run_tools(&mut self, orders: Vec<ToolOrder>, deadline: Instant) -> Result<(), Halt> {
-        let doubtful = self.doubtful(&orders);
-        if !doubtful.is_empty() {
-            return self.record(News::ToolsDoubted(doubtful));
-        }
-        self.write().await?;
-        let host = RunHost::new(self.machine.view(), &self.inner.clock);
-        let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
-        let mut calls: FuturesUnordered<_> =
-            orders.iter().map(|order| inner.perform(&host, &toolbox, order)).collect();
-        let live = self.live.clone();
-        let stopped = live.stopped();
-        tokio::pin!(stopped);
-        loop {
-            let next = tokio::select! {
-                biased;
-                reason = &mut stopped => Some(Err(News::Cancelled { reason })),
-                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
-                () = live.mailed() => {
-                    self.take_mail().await?;
-                    continue;
-                }
-                done = calls.next() => done.map(Ok),
-            };
-            match next {
-                None => return Ok(()),
-                Some(Err(news)) => return self.record(news),
-                Some(Ok((call, result))) => {
-                    self.record(News::ToolFinished { call, result })?;
-                    if self.machine.next() == Step::Stop {
-                        return Ok(());
-                    }
-                    if !calls.is_empty() {
-                        self.write().await?;
-                    }
-                }
-            }
-        }
     }
 
     /// Decides what the news mean, and believes it; it is written with the next write.
@@ -349,22 +342,65 @@ impl Driver {
         Err(error.into())
     }
 
+    /// Writes facts of this run, and with its last one the ends of all runs below that are open, so that none of
+    /// them looks as if it were going; or, of a run that was told something, what the runs below were told.
+    async fn write_facts(&self, facts: &[Dated]) -> Result<Seq, Error> {
+        let view = self.machine.view();
+        let may_have_children = !matches!(view.spec.as_ref(), Spec::Agent(_));
+        if !(view.outcome.is_some() && may_have_children && self.first.is_some()) {
+            return self.write_parts(None, facts, &self.below).await;
+        }
+        loop {
+            // What a child was just writing may still come: then the log goes further than this, and its end is
+            // looked at again.
+            let head = self.inner.journal.head(&self.room).await?;
+            let parts = self.inner.open_below(&self.room.log.owner, self.root(), view).await?;
+            match self.write_parts(Some(head), facts, &parts).await {
+                Err(Error::Conflict(_)) => {}
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_parts(&self, head: Option<Seq>, facts: &[Dated], parts: &[Part]) -> Result<Seq, Error> {
+        let view = self.machine.view();
+        let mut all: Vec<(RunId, &[Dated])> =
+            parts.iter().map(|part| (part.view.run, part.facts.as_slice())).collect();
+        all.push((view.run, facts));
+        let owner = &self.room.log.owner;
+        let fill = |desk: &mut Desk| {
+            let mut after = desk.head();
+            for part in parts {
+                settle::beside(desk, owner, &part.view, &part.facts, Some(part.first), (after, self.root()))?;
+                after = after.saturating_add(width(&part.facts));
+            }
+            let made = MadeRun::of(view.run, facts, after);
+            self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
+            settle::beside(desk, owner, view, facts, self.first, (after, self.root()))
+        };
+        let first = self.inner.journal.append(&self.room, head, &all, fill).await?;
+        let below: u64 = parts.iter().map(|part| width(&part.facts)).sum();
+        Ok(first.saturating_add(below))
+    }
+
     async fn write_once(&mut self) -> Result<(), Error> {
         if self.unwritten.is_empty() {
             return Ok(());
         }
         let facts = std::mem::take(&mut self.unwritten);
+        let written = self.write_facts(&facts).await;
         let view = self.machine.view();
-        let fill = |desk: &mut Desk| settle::beside(desk, &self.room.log.owner, view, &facts, self.first);
-        let written = self.inner.journal.append(&self.room, self.live.run, &facts, fill).await;
         match written {
             Ok(first) => {
-                let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
-                self.last = first.saturating_add(width).saturating_sub(1);
+                self.claim = Claim::none();
+                self.below.clear();
+                self.last = first.saturating_add(width(&facts)).saturating_sub(1);
                 if self.first.is_none() {
                     self.first = Some(first);
-                    let status = if view.began.is_some() { Status::Running } else { Status::Pending };
-                    self.live.reach(Stage::Going { first, status });
+                    if self.given.is_none() {
+                        let status = if view.began.is_some() { Status::Running } else { Status::Pending };
+                        self.live.reach(Stage::Going { first, status });
+                    }
                 }
                 Ok(())
             }
@@ -374,6 +410,20 @@ impl Driver {
             }
         }
     }
+}
+
+/// Facts of a run below one that is told something, written in the same batch.
+pub(super) struct Part {
+    /// The run with these facts.
+    pub(super) view: RunView,
+    /// Its first entry.
+    pub(super) first: Seq,
+    /// Not written yet.
+    pub(super) facts: Vec<Dated>,
+}
+
+fn width(facts: &[Dated]) -> u64 {
+    facts.iter().map(|(_, fact)| fact.width()).sum()
 }
 
 fn out_of_time() -> News {

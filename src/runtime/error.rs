@@ -34,6 +34,9 @@ pub enum Error {
         /// `user` or `agent`, `team`, `workflow`.
         owner: &'static str,
     },
+    /// The client's key stands for another order.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
     /// What was asked does not fit where the run stands.
     #[error("{0}")]
     Conflict(String),

@@ -157,12 +157,15 @@ impl Journal {
     /// Writes facts of a run, and whatever `fill` puts on the desk beside them, in one batch.
     ///
     /// `fill` is called with the pen held and may be called again when another process was faster. When this
-    /// returns, the facts are durable and shown.
+    /// returns, the facts are durable and shown. Says the number of the first.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the log does not end at `expected`, where that is given; what the store says.
     pub(super) async fn append(
         &self,
         room: &Room,
-        run: RunId,
-        facts: &[Dated],
+        expected: Option<Seq>,
+        parts: &[(RunId, &[Dated])],
         mut fill: impl FnMut(&mut Desk) -> Result<(), Error>,
     ) -> Result<Seq, Error> {
         let mut memory = room.pen().await;
@@ -171,9 +174,12 @@ impl Journal {
                 return Err(Error::NoSession(room.log.session.clone()));
             }
             let mut desk = memory.desk(&*self.store, &room.log).await?;
+            if expected.is_some_and(|expected| expected != desk.head()) {
+                return Err(Error::Conflict("the log went on meanwhile".into()));
+            }
             fill(&mut desk)?;
             let first = desk.head().saturating_add(1);
-            let entries = numbered(first, run, facts);
+            let entries = numbered(first, parts);
             let head = entries.last().map_or(desk.head(), Entry::last_seq);
             let append = Append { log: room.log.clone(), after: desk.head(), entries: entries.clone() };
             let (mut batch, remembered) = desk.into_batch()?;
@@ -197,13 +203,18 @@ impl Journal {
         Err(Error::Conflict("changed by somebody else meanwhile; try again".into()))
     }
 
+    /// Where a session's log ends, as the store knows it.
+    pub(super) async fn head(&self, room: &Room) -> Result<Seq, Error> {
+        Ok(self.store.head(&room.log).await?)
+    }
+
     /// Writes what `fill` puts on the desk, and no facts.
     pub(super) async fn write(
         &self,
         room: &Room,
         fill: impl FnMut(&mut Desk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.append(room, RunId(uuid::Uuid::nil()), &[], fill).await.map(drop)
+        self.append(room, None, &[], fill).await.map(drop)
     }
 
     /// Writes pieces of an answer: written before they are shown, durable with the next fact.
@@ -219,7 +230,7 @@ impl Journal {
             return Err(Error::NoSession(room.log.session.clone()));
         }
         let after = memory.head(&*self.store, &room.log).await?;
-        let entries = numbered(after.saturating_add(1), run, &[(at, Fact::Said { pieces })]);
+        let entries = numbered(after.saturating_add(1), &[(run, &[(at, Fact::Said { pieces })])]);
         let head = entries.last().map_or(after, Entry::last_seq);
         let append = Append { log: room.log.clone(), after, entries: entries.clone() };
         memory.lose_head();
@@ -302,12 +313,14 @@ impl Watcher {
     }
 }
 
-fn numbered(first: Seq, run: RunId, facts: &[Dated]) -> Vec<Entry> {
+fn numbered(first: Seq, parts: &[(RunId, &[Dated])]) -> Vec<Entry> {
     let mut seq = first;
-    let mut entries = Vec::with_capacity(facts.len());
-    for (at, fact) in facts {
-        entries.push(Entry { seq, run, at: *at, fact: fact.clone() });
-        seq = seq.saturating_add(fact.width());
+    let mut entries = Vec::new();
+    for (run, facts) in parts {
+        for (at, fact) in *facts {
+            entries.push(Entry { seq, run: *run, at: *at, fact: fact.clone() });
+            seq = seq.saturating_add(fact.width());
+        }
     }
     entries
 }

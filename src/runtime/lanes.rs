@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::driver::Driver;
 use super::error::Error;
 use super::journal::unpoisoned;
+use super::receipts::Claim;
 use crate::domain::fact::Seq;
 use crate::domain::id::RunId;
 use crate::domain::message::Input;
@@ -38,6 +39,8 @@ pub(super) struct LiveRun {
 pub(super) struct Mail {
     /// What it says.
     pub(super) input: Input,
+    /// Written with it.
+    pub(super) claim: Claim,
     /// Told its place in the log as soon as it is written.
     pub(super) taken: oneshot::Sender<Seq>,
 }
@@ -137,7 +140,12 @@ impl LiveRun {
     ///
     /// # Errors
     /// [`Error::Busy`] if so many are waiting to be heard.
-    pub(super) fn steer(&self, input: Input, most: usize) -> Result<Option<oneshot::Receiver<Seq>>, Error> {
+    pub(super) fn steer(
+        &self,
+        input: Input,
+        claim: Claim,
+        most: usize,
+    ) -> Result<Option<oneshot::Receiver<Seq>>, Error> {
         // Held meanwhile, as in `stop`.
         let stage = self.state.borrow();
         if !matches!(&*stage, Stage::Going { status: Status::Running, .. }) {
@@ -148,7 +156,7 @@ impl LiveRun {
             return Err(busy("too many messages of this session are waiting"));
         }
         let (taken, told) = oneshot::channel();
-        mail.push_back(Mail { input, taken });
+        mail.push_back(Mail { input, claim, taken });
         self.mailed.notify_one();
         Ok(Some(told))
     }

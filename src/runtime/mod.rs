@@ -2,8 +2,8 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `recovery` takes up
-//! what a crash left.
+//! what lies beside a write, `past` what was said before, `sessions` keeps what runs belong to, `receipts` sees to it
+//! that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
 mod calls;
 pub mod catalog;
@@ -15,11 +15,13 @@ mod journal;
 mod lanes;
 mod past;
 mod prompt;
+mod receipts;
 mod records;
 mod recovery;
 mod runs;
 mod sessions;
 mod settle;
+mod team;
 mod wake;
 
 use std::collections::HashMap;
@@ -43,6 +45,8 @@ use catalog::Catalog;
 pub use error::Error;
 use journal::{Journal, unpoisoned};
 use lanes::Lanes;
+use receipts::Receipts;
+pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -80,6 +84,7 @@ struct Inner {
     queue_depth: usize,
     journal: Arc<Journal>,
     lanes: Lanes,
+    receipts: Receipts,
     idle: Notify,
     stopping: AtomicBool,
     since: Timestamp,
@@ -102,6 +107,7 @@ impl Runtime {
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             lanes: Lanes::default(),
+            receipts: Receipts::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
             toolboxes: Mutex::default(),
@@ -183,17 +189,22 @@ impl Inner {
 
     /// The tools of a component. Composed once for what is in the catalog; a run that was started with another
     /// version of it has its own.
-    fn toolbox(&self, spec: &Arc<Spec>) -> Result<Arc<Toolbox>, String> {
+    fn toolbox(&self, spec: &Arc<Spec>, components: &[Arc<Spec>]) -> Result<Arc<Toolbox>, String> {
         if let Some((known, toolbox)) = unpoisoned(&self.toolboxes).get(spec.id())
             && (Arc::ptr_eq(known, spec) || known == spec)
         {
             return Ok(toolbox.clone());
         }
-        let Some(agent) = settle::agent_of(spec) else {
-            return Err(format!("`{}` has no tools of its own", spec.id()));
+        let (capabilities, tools) = match spec.as_ref() {
+            Spec::Agent(agent) => (agent.capabilities.as_slice(), agent.tools.as_slice()),
+            Spec::Team(team) => (team.leader.capabilities.as_slice(), team.leader.tools.as_slice()),
+            Spec::Workflow(workflow) => (&[][..], workflow.tools.as_slice()),
         };
-        let toolbox = self.registry.compose(&agent.capabilities, &agent.tools);
-        let toolbox = Arc::new(toolbox.map_err(|error| error.to_string())?);
+        let mut toolbox = self.registry.compose(capabilities, tools).map_err(|error| error.to_string())?;
+        if let Spec::Team(team) = spec.as_ref() {
+            team::equip(&mut toolbox, team, components)?;
+        }
+        let toolbox = Arc::new(toolbox);
         if self.catalog.get(spec.kind(), spec.id()).is_some_and(|current| Arc::ptr_eq(&current, spec)) {
             let mut toolboxes = unpoisoned(&self.toolboxes);
             toolboxes.insert(spec.id().clone(), (spec.clone(), toolbox.clone()));

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use crate::domain::document::{Key, Record, RecordKind, Tag, Tags};
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
+use crate::domain::once::{Fingerprint, OnceKey};
 use crate::domain::run::{Run, Session};
 use crate::domain::spec::ComponentKind;
 use crate::store::{Expect, Put};
@@ -19,6 +21,8 @@ pub(super) const SESSION_DATA: RecordKind = RecordKind("session_data");
 pub(super) const RUN: RecordKind = RecordKind("run");
 /// Runs that somebody must drive, of all owners; read at start.
 pub(super) const OPEN_RUN: RecordKind = RecordKind("open_run");
+/// What was made with a client's key, of all owners; the oldest are swept away.
+pub(super) const RECEIPT: RecordKind = RecordKind("receipt");
 
 /// The owner of records that are the server's own. No token has it: it holds a character no owner may.
 pub(super) fn server() -> Owner {
@@ -44,6 +48,13 @@ pub(super) fn run_key(owner: &Owner, id: RunId) -> Key {
 /// Where it says that a run must be driven.
 pub(super) fn open_run_key(id: RunId) -> Key {
     Key { owner: server(), kind: OPEN_RUN, id: id.to_string() }
+}
+
+/// Where it says what was made with a client's key. The id tells neither the key nor whose it is.
+pub(super) fn receipt_key(owner: &Owner, key: &OnceKey) -> Key {
+    // No owner holds a line break, so no two pairs are written alike.
+    let hash = Sha256::digest(format!("{owner}\n{}", key.as_str()));
+    Key { owner: server(), kind: RECEIPT, id: Fingerprint(hash.into()).to_string() }
 }
 
 /// What a session is listed by.
@@ -82,9 +93,22 @@ pub(super) fn session_tag(session: &SessionId) -> Tag {
     Tag::new("session", session.as_str())
 }
 
+/// Runs of the tree under a run.
+pub(super) fn root_tag(root: RunId) -> Tag {
+    Tag::new("root", root.to_string())
+}
+
+/// Runs that a run asked for.
+pub(super) fn parent_tag(parent: RunId) -> Tag {
+    Tag::new("parent", parent.to_string())
+}
+
 /// A run's record, as it is written.
 pub(super) fn put_run(owner: &Owner, run: &Run, expect: Expect) -> Result<Put, Error> {
-    let tags = Tags { sort: run.first, listed: false, names: vec![session_tag(&run.session)] };
+    let mut names = vec![session_tag(&run.session)];
+    names.extend(run.root.map(root_tag));
+    names.extend(run.parent.map(parent_tag));
+    let tags = Tags { sort: run.first, listed: false, names };
     put(run_key(owner, run.id), expect, tags, run)
 }
 

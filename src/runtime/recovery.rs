@@ -65,7 +65,7 @@ async fn bury(inner: &Inner, owner: &Owner, run: &Run) -> Result<(), Error> {
         desk.delete(records::open_run_key(run.id));
         Ok(())
     };
-    inner.journal.append(&room, run.id, &facts, bury).await.map(drop)
+    inner.journal.append(&room, None, &[(run.id, &facts)], bury).await.map(drop)
 }
 
 async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {

@@ -1,6 +1,5 @@
 //! Runs: accepted, told, awaited, read.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,16 +9,17 @@ use super::driver::Driver;
 use super::error::Error;
 use super::journal::Room;
 use super::lanes::{Entered, LiveRun, Manners, Stage};
+use super::receipts::{Claim, MadeRun};
 use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
-use crate::domain::document::{self, Query};
+use crate::domain::document::{self, Query, Tag};
 use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
-use crate::domain::spec::OnSecondMessage;
+use crate::domain::spec::{OnSecondMessage, Spec};
 use crate::domain::view::RunView;
-use crate::machine::{Heard, Machine, News};
+use crate::machine::{Machine, News};
 use crate::store::Log;
 
 /// Entries of a run read at a time.
@@ -33,10 +33,23 @@ impl Runtime {
     /// [`Error::NoComponent`]; [`Error::SessionTaken`]; [`Error::Busy`] when too many wait, or the agent refuses
     /// a second message; [`Error::Unavailable`] while the server is stopping; what the store says.
     pub async fn start(&self, owner: &Owner, order: StartRun) -> Result<Started, Error> {
+        self.start_once(owner, order, Claim::none()).await
+    }
+
+    /// The same for an order that may have come before: then the run it made.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`]; [`Error::Conflict`] if that run was taken away since.
+    pub async fn start_once(&self, owner: &Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let inner = self.0.clone();
         let owner = owner.clone();
         // On a task of its own: a client that goes away in the middle leaves no half-made run behind.
-        let accepted = tokio::spawn(async move { inner.accept(owner, order).await });
+        let accepted = tokio::spawn(async move {
+            match claim.made()? {
+                Some(made) => inner.started(owner, made).await,
+                None => inner.accept(owner, order, claim).await,
+            }
+        });
         accepted.await.map_err(|_| Error::Internal)?
     }
 
@@ -45,15 +58,30 @@ impl Runtime {
     /// # Errors
     /// [`Error::NoRun`]; [`Error::Conflict`] if it is over, or does not wait for what is answered.
     pub async fn tell(&self, owner: &Owner, run: RunId, command: Command) -> Result<(), Error> {
+        self.tell_once(owner, run, command, Claim::none()).await
+    }
+
+    /// The same for a command that may have come before: then it was heard. A command to stop may be given as
+    /// often as one likes, and leaves no receipt.
+    ///
+    /// # Errors
+    /// As [`Runtime::tell`].
+    pub async fn tell_once(
+        &self,
+        owner: &Owner,
+        run: RunId,
+        command: Command,
+        claim: Claim,
+    ) -> Result<(), Error> {
+        if claim.is_done() {
+            return Ok(());
+        }
         let (inner, owner) = (self.0.clone(), owner.clone());
         // On a task of its own, for the same reason as a start.
         let told = tokio::spawn(async move {
             match command {
                 Command::Cancel { reason } => inner.cancel(&owner, run, reason).await,
-                Command::Answer(answers) => {
-                    let answers = answers.calls.into_iter().map(|(_, answer)| answer).collect();
-                    inner.wake(&owner, run, News::Answered(Heard { answers, ..Heard::default() })).await
-                }
+                Command::Answer(answers) => inner.answer(&owner, run, answers, claim).await,
             }
         });
         told.await.map_err(|_| Error::Internal)?
@@ -89,6 +117,19 @@ impl Runtime {
         self.view(owner, &stored).await
     }
 
+    /// The run as it was when it first came to rest after `since`, whatever became of it later. Waits for that.
+    ///
+    /// # Errors
+    /// As [`Runtime::finished`].
+    pub async fn rested(&self, owner: &Owner, made: MadeRun) -> Result<RunView, Error> {
+        let stored = self.0.stored_run(owner, made.run).await?;
+        if let Some(view) = self.0.first_rest(owner, &stored, made.since).await? {
+            return Ok(view);
+        }
+        let view = self.finished(owner, made.run).await?;
+        Ok(self.0.first_rest(owner, &stored, made.since).await?.unwrap_or(view))
+    }
+
     /// The run's record, its status as of now.
     ///
     /// # Errors
@@ -122,6 +163,30 @@ impl Runtime {
         Ok(runs)
     }
 
+    /// The runs that a run asked for, oldest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn children(&self, owner: &Owner, run: RunId) -> Result<Vec<Run>, Error> {
+        self.0.tagged(owner, records::parent_tag(run)).await
+    }
+
+    /// All runs below the run at the top of a tree, oldest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tree(&self, owner: &Owner, root: RunId) -> Result<Vec<Run>, Error> {
+        self.0.tree(owner, root).await
+    }
+
+    /// All entries so far of a run and of those below it, in the log's order.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn entries_of_tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
+        self.0.read_run(owner, run, true).await
+    }
+
     /// What a run's facts tell so far.
     ///
     /// # Errors
@@ -141,22 +206,6 @@ impl Runtime {
     /// What the store says.
     pub async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
         self.0.entries(owner, run).await
-    }
-
-    /// All entries so far of a run and of the runs below it, in the order of the log.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        let mut known = HashSet::from([run.id]);
-        let belongs = |entry: &Entry| match &entry.fact {
-            Fact::RunStarted(start) if start.parent.is_some_and(|parent| known.contains(&parent)) => {
-                known.insert(entry.run);
-                true
-            }
-            _ => known.contains(&entry.run),
-        };
-        self.0.entries_that(owner, run, belongs).await
     }
 
     /// The latest runs of a session, newest first, before a given one.
@@ -179,7 +228,30 @@ impl Runtime {
 }
 
 impl Inner {
-    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun) -> Result<Started, Error> {
+    /// A run that was accepted before.
+    async fn started(&self, owner: Owner, made: MadeRun) -> Result<Started, Error> {
+        match self.stored_run(&owner, made.run).await {
+            Ok(Run { id: run, session, first, .. }) => {
+                let joined = (made.since > first).then_some(made.since);
+                Ok(Started { owner, session, run, first, queued: false, joined })
+            }
+            Err(Error::NoRun(run)) => {
+                Err(Error::Conflict(format!("run {run}, which this request started, was deleted since")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_rest(&self, owner: &Owner, stored: &Run, since: Seq) -> Result<Option<RunView>, Error> {
+        let entries = self.entries(owner, stored).await?;
+        let rests = |entry: &Entry| {
+            entry.seq >= since && matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. })
+        };
+        let rest = entries.iter().position(rests).and_then(|rest| entries.get(..=rest));
+        Ok(rest.and_then(|entries| RunView::of(stored.id, entries)))
+    }
+
+    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
         let spec = self
             .catalog()
             .get(order.kind, &order.component)
@@ -195,7 +267,7 @@ impl Inner {
             options: order.options,
             parent: None,
             place: None,
-            components: Vec::new(),
+            components: self.catalog.below(&spec),
         };
         if fresh {
             room.pen().await.begin_empty();
@@ -205,11 +277,11 @@ impl Inner {
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
         let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
         if manners.rule == OnSecondMessage::Steer
-            && let Some(joined) = self.join(&log, &start).await?
+            && let Some(joined) = self.join(&log, &start, &claim).await?
         {
             return Ok(joined);
         }
-        self.begin(room, start, manners).await
+        self.begin(room, start, manners, claim).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all.
@@ -226,16 +298,19 @@ impl Inner {
     }
 
     /// Has a message join the run of the session that is going, if it is one of the same component.
-    async fn join(&self, log: &Log, start: &RunStart) -> Result<Option<Started>, Error> {
+    async fn join(&self, log: &Log, start: &RunStart, claim: &Claim) -> Result<Option<Started>, Error> {
         let Some(live) = self.lanes.current(log) else { return Ok(None) };
         let run = match self.stored_run(&log.owner, live.run).await {
             Err(Error::NoRun(_)) => return Ok(None),
             run => run?,
         };
-        if run.kind != start.spec.kind() || run.component != *start.spec.id() {
+        let other = run.kind != start.spec.kind() || run.component != *start.spec.id();
+        if other || agent_of(&start.spec).is_none() {
             return Ok(None);
         }
-        let Some(taken) = live.steer(start.input.clone(), self.queue_depth)? else { return Ok(None) };
+        let Some(taken) = live.steer(start.input.clone(), claim.clone(), self.queue_depth)? else {
+            return Ok(None);
+        };
         let joined = taken.await.ok().map(|seq| Started {
             owner: log.owner.clone(),
             session: log.session.clone(),
@@ -252,21 +327,24 @@ impl Inner {
         room: Arc<Room>,
         start: RunStart,
         manners: Manners,
+        claim: Claim,
     ) -> Result<Started, Error> {
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
         let machine = Machine::accept(run, at, &start)
             .map_err(|violation| Error::Invalid { field: "kind", message: violation.what })?;
-        let toolbox = self.toolbox(&start.spec).map_err(|why| {
+        let components: Arc<[Arc<Spec>]> = start.components.clone().into();
+        let toolbox = self.toolbox(&start.spec, &components).map_err(|why| {
             tracing::error!(why, "a component of the catalog cannot be composed");
             Error::Internal
         })?;
         let owner = room.log.owner.clone();
         let live = LiveRun::new(run, room.log.clone());
         let mut stage = live.watch();
-        let driver = Driver::new(self.clone(), live, room, machine, toolbox)
-            .opening((at, Fact::RunStarted(Box::new(start))));
+        let driver = Driver::new(self.clone(), live, room, machine, toolbox, components)
+            .opening((at, Fact::RunStarted(Box::new(start))))
+            .claimed(claim);
         let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
         let reached = reached.map(|stage| stage.clone()).map_err(|_| Error::Internal)?;
@@ -326,10 +404,12 @@ impl Inner {
         let status = if machine.view().began.is_some() { Status::Running } else { Status::Pending };
         live.reach(Stage::Going { first: stored.first, status });
         let room = self.journal.room(&live.log);
-        let toolbox = self.toolbox(&machine.view().spec);
+        let components: Arc<[Arc<Spec>]> = machine.view().components.clone().into();
+        let toolbox = self.toolbox(&machine.view().spec, &components);
         let (toolbox, broken) =
             toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
-        let mut driver = Driver::new(self.clone(), live, room, machine, toolbox).resuming(stored.first);
+        let mut driver =
+            Driver::new(self.clone(), live, room, machine, toolbox, components).resuming(stored.first);
         if let Some(why) = broken {
             tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
             driver.take(News::Broken(Failure::new("invalid_agent", why)))?;
@@ -352,16 +432,12 @@ impl Inner {
     }
 
     pub(super) async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.entries_that(owner, run, |entry| entry.run == run.id).await
+        self.read_run(owner, run, false).await
     }
 
-    /// Of the entries from a run's first to its last those that belong.
-    async fn entries_that(
-        &self,
-        owner: &Owner,
-        run: &Run,
-        mut belongs: impl FnMut(&Entry) -> bool,
-    ) -> Result<Vec<Entry>, Error> {
+    /// The entries of a run, and of those below it where `tree` says so.
+    async fn read_run(&self, owner: &Owner, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
+        let mut known = vec![run.id];
         let log = Log { owner: owner.clone(), session: run.session.clone() };
         let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
@@ -374,12 +450,44 @@ impl Inner {
             at = last.last_seq();
             for entry in page {
                 let ended = entry.run == run.id && matches!(entry.fact, Fact::RunFinished { .. });
-                if belongs(&entry) {
+                if tree
+                    && let Fact::RunStarted(start) = &entry.fact
+                    && start.parent.is_some_and(|parent| known.contains(&parent))
+                {
+                    known.push(entry.run);
+                }
+                if known.contains(&entry.run) {
                     entries.push(entry);
                 }
                 if ended {
                     return Ok(entries);
                 }
+            }
+        }
+    }
+
+    /// All runs below the run at the top of a tree, oldest first.
+    pub(super) async fn tree(&self, owner: &Owner, root: RunId) -> Result<Vec<Run>, Error> {
+        self.tagged(owner, records::root_tag(root)).await
+    }
+
+    async fn tagged(&self, owner: &Owner, tag: Tag) -> Result<Vec<Run>, Error> {
+        let mut runs: Vec<Run> = Vec::new();
+        loop {
+            let query = Query {
+                owner: owner.clone(),
+                kind: RUN,
+                tag: Some(tag.clone()),
+                newest_first: false,
+                after: runs.last().map(|run| document::Place { sort: run.first, id: run.id.to_string() }),
+                skip: 0,
+                limit: READ_STEP,
+            };
+            let page = self.store.list(&query).await?;
+            let count = page.records.len().saturating_add(page.damaged);
+            runs.extend(page.records.iter().filter_map(|record| records::parse(record).ok()));
+            if count < READ_STEP {
+                return Ok(runs);
             }
         }
     }

@@ -1,13 +1,17 @@
 //! Sessions: made, read, listed, changed, taken away.
 
+use serde::{Deserialize, Serialize};
+
 use super::Runtime;
 use super::desk::Desk;
 use super::error::Error;
+use super::receipts::Claim;
 use super::records::{self, SESSION};
 use crate::domain::document::{Place, Query, Tag};
 use crate::domain::id::{ComponentId, Owner, SessionId, UserId};
 use crate::domain::run::{NewSession, Session, SessionData, SessionPatch};
 use crate::domain::spec::ComponentKind;
+use crate::domain::time::Timestamp;
 use crate::store::{Batch, Log};
 
 /// Sessions looked at before a search that no index serves gives up looking further back.
@@ -83,31 +87,49 @@ impl Runtime {
     /// # Errors
     /// [`Error::SessionExists`]; what the store says.
     pub async fn create_session(&self, owner: &Owner, new: NewSession) -> Result<SessionDetail, Error> {
+        self.create_session_once(owner, new, Claim::none()).await
+    }
+
+    /// The same for an order that may have come before: then the session as it was made, whatever became of it.
+    ///
+    /// # Errors
+    /// As [`Runtime::create_session`].
+    pub async fn create_session_once(
+        &self,
+        owner: &Owner,
+        new: NewSession,
+        claim: Claim,
+    ) -> Result<SessionDetail, Error> {
+        if let Some(made) = claim.made()? {
+            return Ok(new_session(made, new));
+        }
+        let (runtime, owner) = (self.clone(), owner.clone());
+        // On a task of its own: the claim is held until the session is written, though its client goes away.
+        let made = tokio::spawn(async move { runtime.make_session(owner, new, claim).await });
+        made.await.map_err(|_| Error::Internal)?
+    }
+
+    async fn make_session(
+        &self,
+        owner: Owner,
+        new: NewSession,
+        claim: Claim,
+    ) -> Result<SessionDetail, Error> {
         let (id, fresh) = self.session_id(new.id.clone())?;
-        let room = self.journal().room(&Log { owner: owner.clone(), session: id.clone() });
+        let room = self.journal().room(&Log { owner, session: id.clone() });
         if fresh {
             room.pen().await.begin_empty();
         }
-        let now = self.now();
-        let session = Session {
-            id: id.clone(),
-            kind: new.kind,
-            component: new.component,
-            user: new.user,
-            title: new.title,
-            first_input: None,
-            created: now,
-            updated: now,
-            runs: 0,
-            usage: Default::default(),
-        };
-        let detail = SessionDetail { session, data: new.data };
+        let made = MadeSession { id: id.clone(), at: self.now() };
+        let receipt = claim.receipt(&made)?;
+        let detail = new_session(made, new);
         let fill = |desk: &mut Desk| {
             if desk.session.is_some() {
                 return Err(Error::SessionExists(id.clone()));
             }
             desk.session = Some(detail.session.clone());
             desk.data = detail.data.clone();
+            receipt.iter().cloned().for_each(|receipt| desk.put(receipt));
             Ok(())
         };
         self.journal().write(&room, fill).await?;
@@ -301,6 +323,29 @@ impl Runtime {
             }
         }
     }
+}
+
+/// What of a new session its order does not tell.
+#[derive(Debug, Serialize, Deserialize)]
+struct MadeSession {
+    id: SessionId,
+    at: Timestamp,
+}
+
+fn new_session(MadeSession { id, at }: MadeSession, new: NewSession) -> SessionDetail {
+    let session = Session {
+        id,
+        kind: new.kind,
+        component: new.component,
+        user: new.user,
+        title: new.title,
+        first_input: None,
+        created: at,
+        updated: at,
+        runs: 0,
+        usage: Default::default(),
+    };
+    SessionDetail { session, data: new.data }
 }
 
 /// The start of a message, as a title for a session nobody named.

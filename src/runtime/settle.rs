@@ -39,22 +39,26 @@ pub(super) async fn prepare(
     room: &Room,
     view: &RunView,
     toolbox: &Toolbox,
+    given: Option<&Object>,
 ) -> Result<(News, Vec<Message>), Unprepared> {
-    let Some(agent) = agent_of(&view.spec) else {
-        return Err(Unprepared::Broken(Failure::new("internal", "only agents are prepared here")));
+    let (stored, has_past) = match given {
+        Some(state) => (state.clone(), false),
+        None => stored_state(inner, room).await.map_err(Unprepared::Store)?,
     };
-    let (stored, has_past) = stored_state(inner, room).await.map_err(Unprepared::Store)?;
-    let mut state = agent.session_state.clone();
+    let mut state = defaults(&view.spec).clone();
     state::merge(&mut state, &stored);
     if let Some(own) = &view.options.session_state {
         state::merge(&mut state, own);
     }
+    let Some(agent) = agent_of(&view.spec) else {
+        return Ok((News::Prepared { system: None, state, stored, history: Vec::new() }, Vec::new()));
+    };
     let wanted = match view.options.history {
         Some(false) => 0,
         Some(true) => agent.history_runs.max(1),
         None => agent.history_runs,
     };
-    if !has_past {
+    if !has_past && given.is_none() {
         room.past().learn(&[], true);
     }
     let past = past(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
@@ -63,6 +67,15 @@ pub(super) async fn prepare(
     let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs }, history))
+}
+
+/// What a session's state holds where nothing is stored.
+fn defaults(spec: &Spec) -> &Object {
+    match spec {
+        Spec::Agent(agent) => &agent.session_state,
+        Spec::Team(team) => &team.leader.session_state,
+        Spec::Workflow(workflow) => &workflow.session_state,
+    }
 }
 
 /// The agent behind a spec: the agent itself, or a team's leader.
@@ -84,6 +97,9 @@ async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Erro
 
 /// What the latest completed runs before this one said, oldest first.
 async fn past(inner: &Inner, room: &Room, view: &RunView, wanted: usize) -> Result<Vec<Arc<PastRun>>, Error> {
+    if wanted == 0 {
+        return Ok(Vec::new());
+    }
     if let Some(past) = room.past().latest(wanted) {
         return Ok(past);
     }
@@ -159,13 +175,14 @@ pub(super) fn question(
 }
 
 /// Puts on the desk what belongs beside a run's facts: its record, the session's header and state. `first` is
-/// the run's first entry, once it has one.
+/// the run's first entry, once it has one; the facts are written after `after`, in the tree under `root`.
 pub(super) fn beside(
     desk: &mut Desk,
     owner: &Owner,
     view: &RunView,
     facts: &[Dated],
     first: Option<Seq>,
+    (after, root): (Seq, RunId),
 ) -> Result<(), Error> {
     let started = facts
         .iter()
@@ -190,11 +207,11 @@ pub(super) fn beside(
         component: view.spec.id().clone(),
         user: view.user.clone(),
         parent: view.parent,
-        root: None,
+        root: view.parent.map(|_| root),
         status: view.status,
         created: view.created,
-        first: first.unwrap_or(desk.head().saturating_add(1)),
-        last: view.status.is_over().then(|| desk.head().saturating_add(width)),
+        first: first.unwrap_or(after.saturating_add(1)),
+        last: view.status.is_over().then(|| after.saturating_add(width)),
         failure: match &view.outcome {
             Some(Outcome::Failed(failure)) => Some(failure.clone()),
             Some(Outcome::Completed | Outcome::Cancelled { .. }) | None => None,
@@ -203,7 +220,9 @@ pub(super) fn beside(
     let expect = if started.is_some() { Expect::Absent } else { Expect::Present };
     desk.put(records::put_run(owner, &run, expect)?);
     let open = records::open_run_key(view.run);
-    if matches!(view.status, Status::Pending | Status::Running) {
+    if view.parent.is_some() {
+        // Whoever drives the run at the top drives this one.
+    } else if matches!(view.status, Status::Pending | Status::Running) {
         let mark = OpenRun { owner: owner.clone(), session: view.session.clone() };
         desk.put(records::put(open, Expect::Any, Tags { listed: true, ..Tags::default() }, &mark)?);
     } else if started.is_none() {
@@ -250,6 +269,10 @@ fn close_run(desk: &mut Desk, view: &RunView, facts: &[Dated]) -> Result<(), Err
     let session = desk.session_mut()?;
     session.updated = view.ended.unwrap_or(session.updated);
     session.usage.add(&view.usage());
+    if view.parent.is_some() {
+        // What it changed in the state has gone to the run that asked for it.
+        return Ok(());
+    }
     for (_, fact) in facts {
         if let Fact::RunFinished { state: changes, .. } = fact
             && !changes.is_empty()

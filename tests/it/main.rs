@@ -29,6 +29,7 @@ mod program;
 // The AgentOS surface.
 mod agentos_events;
 mod agentos_hostile;
+mod agentos_idempotency;
 mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
@@ -36,6 +37,7 @@ mod agentos_second_message;
 mod agentos_sessions;
 mod agentos_trees;
 mod clients;
+mod teams;
 
 // What these stand on.
 mod facts;

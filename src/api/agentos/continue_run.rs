@@ -10,12 +10,13 @@ use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::once::{self, OnceHeader};
 use crate::api::sse;
 use crate::domain::Object;
 use crate::domain::id::{Owner, SessionId};
 use crate::domain::run::{Command, Run, Status};
 use crate::domain::view::RunView;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, Claim, MadeRun, Runtime};
 
 use super::component::ComponentRun;
 use super::decisions::{self, Sent};
@@ -30,6 +31,7 @@ pub(super) async fn go_on(
     caller: Caller,
     state: Data<ApiState>,
     form: Form<ContinueForm>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let (runtime, owner, form) = (&state.runtime, caller.owner(), form.fields);
     let session = form.session.ok_or_else(|| Error::bad_request("session_id is required for this action"))?;
@@ -40,35 +42,53 @@ pub(super) async fn go_on(
     };
     let run = runs::find(runtime, owner, &target, Some(&session)).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
-    let shown = wake(runtime, owner, &run, &sent).await?;
-    match (form.stream, form.background) {
+    // From here on nobody else goes on with this run under the same key.
+    let claim = key.claim(runtime, owner).await?;
+    let made: Option<MadeRun> = claim.made()?;
+    let shown = wake(runtime, owner, &run, &sent, claim).await?;
+    let response = match (form.stream, form.background) {
         (true, _) => {
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
-            Ok(sse::response(frames, Some(runs::SILENCE)))
+            sse::response(frames, Some(runs::SILENCE))
         }
-        (false, true) => Ok(runs::accepted(run.id, &session, Status::Running)),
+        (false, true) => runs::accepted(run.id, &session, Status::Running),
         (false, false) => {
-            let view = runtime.finished(owner, run.id).await?;
-            runs::as_object(runtime, owner, view).await
+            let view = match made {
+                Some(made) => runtime.rested(owner, MadeRun { run: run.id, ..made }).await?,
+                None => runtime.finished(owner, run.id).await?,
+            };
+            runs::as_object(runtime, owner, &view, made.map(|made| made.since)).await?
         }
-    }
+    };
+    Ok(once::marked(response, made.is_some()))
 }
 
-/// Tells a run what was decided about it and about the runs below it; how many events it had until then.
+/// Tells a run what was decided about it and about the runs below it, unless that was done before under the same
+/// claim; how many events it had until then.
 ///
 /// # Errors
 /// 409 if it does not wait, 400 if nothing was decided.
-pub(super) async fn wake(runtime: &Runtime, owner: &Owner, run: &Run, sent: &Sent) -> Result<u64, Error> {
-    let entries = runtime.tree(owner, run).await?;
+pub(super) async fn wake(
+    runtime: &Runtime,
+    owner: &Owner,
+    run: &Run,
+    sent: &Sent,
+    claim: Claim,
+) -> Result<u64, Error> {
+    let made: Option<MadeRun> = claim.made()?;
+    let entries = runtime.entries_of_tree(owner, run).await?;
     let mut before =
         entries.first().and_then(Projector::new).ok_or_else(|| Error::not_found("Run not found"))?;
-    for entry in &entries {
+    for entry in entries.iter().take_while(|entry| made.is_none_or(|made| entry.seq < made.since)) {
         before.project(entry);
     }
-    refuse_unless_waiting(before.view())?;
-    let answers = decisions::answers(before.tree().root(), sent)?;
-    runtime.tell(owner, run.root.unwrap_or(run.id), Command::Answer(answers)).await?;
+    if made.is_none() {
+        refuse_unless_waiting(before.view())?;
+        let answers = decisions::answers(before.tree().root(), sent)?;
+        let root = run.root.unwrap_or(run.id);
+        runtime.tell_once(owner, root, Command::Answer(answers), claim).await?;
+    }
     Ok(before.count())
 }
 

@@ -43,7 +43,7 @@ pub async fn resume(
     let last = form.fields.last.or_else(|| last_event_id(&request));
     let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
     let Some(run) = run else { return Ok(unknown(&target.name)) };
-    let entries = runtime.tree(owner, &run).await?;
+    let entries = runtime.entries_of_tree(owner, &run).await?;
     let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());

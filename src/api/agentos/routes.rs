@@ -110,6 +110,7 @@ fn sessions_routes() -> Vec<Endpoint> {
             .fails("422", "A parameter is wrong"),
         Endpoint::post("/sessions", sessions::create)
             .named("create_session", "Sessions", "Create a session")
+            .once()
             .query(&[KIND, DB_ID, TABLE])
             .reads::<NewSessionBody>(false)
             .answers::<session_body::SessionBody>("201", "The session")

@@ -17,7 +17,7 @@ use super::metrics_body::{Metrics, provider_name};
 use super::step_body::step_id;
 use super::tool_body::{self, Requirement, Tool};
 use super::tree::Node;
-use super::workflow_body::{self, WorkflowBody};
+use super::workflow_body::WorkflowBody;
 
 /// What `POST …/runs` and `GET …/runs/{run_id}` answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -230,10 +230,9 @@ pub fn content_of(node: Node<'_>) -> Option<Content<'_>> {
 
 /// The same, where what it waits for does not matter.
 pub fn content(view: &RunView) -> Option<Content<'_>> {
-    if let Spec::Workflow(workflow) = view.spec.as_ref()
-        && !matches!(view.outcome, Some(Outcome::Failed(_)))
-    {
-        return workflow_body::content(workflow, view).map(|text| Content::Text(text.into()));
+    let is_workflow = view.spec.kind() == ComponentKind::Workflow;
+    if is_workflow && !matches!(view.outcome, Some(Outcome::Failed(_))) {
+        return Some(view.answer()).filter(|text| !text.is_empty()).map(|text| Content::Text(text.into()));
     }
     match &view.outcome {
         Some(Outcome::Failed(failure)) => Some(Content::Text((&failure.message).into())),

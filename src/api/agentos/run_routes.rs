@@ -61,6 +61,7 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 6] {
     [
         Endpoint::post(runs.clone(), runs::start)
             .named(&format!("create_{kind}_run"), tag, "Start a run")
+            .once()
             .form(&START)
             .gives("200", "Its events, or its answer", either)
             .gives("202", "It was accepted, and goes on in the background", json)
@@ -111,6 +112,7 @@ fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
     });
     Endpoint::post(format!("{run}/continue"), continue_run::go_on)
         .named(&format!("continue_{kind}_run"), tag, "Go on with a run that waits")
+        .once()
         .form(&form)
         .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
         .gives("202", "It goes on in the background", &["application/json"])

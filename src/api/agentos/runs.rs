@@ -13,12 +13,14 @@ use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
+use crate::api::once::{self, OnceHeader};
 use crate::api::sse;
+use crate::domain::fact::{Entry, Fact, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
 use crate::domain::spec::{ComponentKind, OnDisconnect, Spec};
 use crate::domain::view::RunView;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, MadeRun, Runtime};
 
 use super::component::{Component, ComponentRun};
 use super::error::Error;
@@ -33,25 +35,34 @@ use super::tree::Tree;
 /// A plain stream that says nothing for so long sends a comment.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
-/// `POST /{kind}/{id}/runs`.
+/// `POST /{kind}/{id}/runs`. A client that sent a key will come back: its run goes on without it meanwhile.
 pub(super) async fn start(
     component: Component,
     caller: Caller,
     state: Data<ApiState>,
     form: Form<RunForm>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
     let order = run_form::order(component.kind, component.id, form)?;
     let runtime = &state.runtime;
-    let started = runtime.start(caller.owner(), order).await?;
+    let claim = key.claim(runtime, caller.owner()).await?;
+    let (again, has_key) = (claim.is_done(), claim.has_key());
+    let started = runtime.start_once(caller.owner(), order, claim).await?;
     // Whoever joined a run did not start it: it goes on without them.
-    let bound = !background && started.joined.is_none() && ends_with_its_client(&component.spec);
-    let hangup = bound.then(|| Hangup::new(runtime, &started));
-    match (stream, background) {
-        (true, _) => Ok(events(runtime, &started, all, hangup)),
-        (false, true) => Ok(accepted(started.run, &started.session, Status::Pending)),
-        (false, false) => answer(runtime, &started, hangup).await,
-    }
+    let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
+    let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
+    let response = match (stream, background) {
+        (true, _) => events(runtime, &started, all, hangup),
+        (false, true) => accepted(started.run, &started.session, Status::Pending),
+        (false, false) if again => {
+            let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
+            let view = runtime.rested(&started.owner, made).await?;
+            as_object(runtime, &started.owner, &view, Some(made.since)).await?
+        }
+        (false, false) => answer(runtime, &started, hangup).await?,
+    };
+    Ok(once::marked(response, again))
 }
 
 /// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
@@ -151,28 +162,44 @@ async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) ->
     let mut hangup = hangup;
     let view = runtime.finished(&started.owner, started.run).await?;
     hangup.iter_mut().for_each(Hangup::disarm);
-    as_object(runtime, &started.owner, view).await
+    as_object(runtime, &started.owner, &view, None).await
 }
 
-/// A run at rest, with what runs below it did and the earlier runs its model was shown.
+/// A run at rest, with what runs below it did and the earlier runs its model was shown; as it was when it first came to
+/// rest after an entry, where one is named.
 pub(super) async fn as_object(
     runtime: &Runtime,
     owner: &Owner,
-    view: RunView,
+    view: &RunView,
+    since: Option<Seq>,
 ) -> Result<HttpResponse, Error> {
-    let history = history(runtime, owner, &view).await?;
+    let history = history(runtime, owner, view).await?;
     let tree = match view.spec.kind() {
-        ComponentKind::Agent => Tree::from(view),
+        ComponentKind::Agent => Tree::from(view.clone()),
         ComponentKind::Team | ComponentKind::Workflow => {
-            tree(runtime, owner, &runtime.run(owner, view.run).await?).await?
+            let run = runtime.run(owner, view.run).await?;
+            let mut entries = runtime.entries_of_tree(owner, &run).await?;
+            if let Some(since) = since {
+                entries.truncate(first_rest(&entries, run.id, since));
+            }
+            Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?
         }
     };
     Ok(HttpResponse::Ok().json(AnyRun::direct(tree.root(), &history)))
 }
 
+/// How many entries there are until the run first comes to rest after one.
+fn first_rest(entries: &[Entry], run: RunId, since: Seq) -> usize {
+    let rests = |entry: &Entry| {
+        let is_rest = matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. });
+        entry.run == run && entry.seq >= since && is_rest
+    };
+    entries.iter().position(rests).map_or(entries.len(), |rest| rest.saturating_add(1))
+}
+
 /// A run and those below it, as of now.
 pub(super) async fn tree(runtime: &Runtime, owner: &Owner, run: &Run) -> Result<Tree, Error> {
-    let entries = runtime.tree(owner, run).await?;
+    let entries = runtime.entries_of_tree(owner, run).await?;
     let mut tree = Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?;
     let view = tree.root_mut();
     if view.status == Status::Pending {

@@ -97,7 +97,7 @@ async fn stored_tree(
 ) -> Result<Option<Arc<StoredTree>>, Error> {
     let read = async {
         let above = if root == run.id { run } else { &runtime.run(owner, root).await? };
-        Ok((runtime.tree(owner, above).await?, above.status))
+        Ok((runtime.entries_of_tree(owner, above).await?, above.status))
     };
     match read.await {
         Ok((entries, status)) => Ok(StoredTree::of(root, &entries, status).map(Arc::new)),

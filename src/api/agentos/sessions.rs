@@ -14,6 +14,7 @@ use crate::api::ApiState;
 use crate::api::body::{Json, OptionalJson, Query};
 use crate::api::caller::Caller;
 use crate::api::fields::{path_id, path_text};
+use crate::api::once::{self, OnceHeader};
 use crate::domain::id::SessionId;
 use crate::domain::run::{NewSession, SessionData, SessionPatch};
 use crate::domain::spec::ComponentKind;
@@ -29,6 +30,7 @@ pub(super) async fn create(
     caller: Caller,
     Query(query): Query<NewQuery>,
     OptionalJson(body): OptionalJson<NewSessionBody>,
+    key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     query.database.check()?;
     let component = match query.kind {
@@ -44,9 +46,11 @@ pub(super) async fn create(
         title: body.name,
         data: SessionData { state: body.state, metadata: body.metadata, summary: None },
     };
-    let detail = state.runtime.create_session(caller.owner(), new).await.map_err(taken)?;
-    let body = SessionBody::new(detail, &state.runtime.catalog(), Vec::new());
-    Ok(HttpResponse::build(StatusCode::CREATED).json(none_free(body)))
+    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let again = claim.is_done();
+    let made = state.runtime.create_session_once(caller.owner(), new, claim).await.map_err(taken)?;
+    let body = SessionBody::new(made, &state.runtime.catalog(), Vec::new());
+    Ok(once::marked(HttpResponse::build(StatusCode::CREATED).json(none_free(body)), again))
 }
 
 fn taken(error: runtime::Error) -> Error {

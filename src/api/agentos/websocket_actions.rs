@@ -12,7 +12,7 @@ use crate::domain::Object;
 use crate::domain::id::{ComponentId, Owner, RunId, SessionId};
 use crate::domain::run::{Run, Status};
 use crate::domain::spec::ComponentKind;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, Claim, Runtime};
 
 use super::continue_run;
 use super::decisions::{self, Sent};
@@ -67,7 +67,7 @@ async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result
     let missing = || format!("Run {name} not found in buffer or database");
     let run = find(runtime, owner, message).await?.ok_or_else(missing)?;
     let last = message.get("last_event_index").and_then(Value::as_u64);
-    let entries = runtime.tree(owner, &run).await.map_err(|error| error.to_string())?;
+    let entries = runtime.entries_of_tree(owner, &run).await.map_err(|error| error.to_string())?;
     let standing = Standing::of(run.id, &entries, last).ok_or_else(missing)?;
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
@@ -91,7 +91,7 @@ async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Wat
     let list = message.get("step_requirements").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
     let steps = decisions::objects("step_requirements", list).map_err(|error| said(&error))?;
     let sent = Sent { steps, ..Sent::default() };
-    let shown = continue_run::wake(runtime, owner, &run, &sent).await.map_err(|error| said(&error))?;
+    let shown = continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
     let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), shown);
     let events = events.filter(move |event| ready(event.index >= shown));
     Ok(events.map(|event| event.message().to_owned()).boxed_local())

@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use crate::domain::Object;
 use crate::domain::id::{RunId, UserId};
-use crate::domain::spec::{StepAction, WorkflowSpec};
+use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::StepKey;
-use crate::domain::view::RunView;
 
 use super::metrics_body::Metrics;
 use super::run_body::{self, AnyRun, Content};
@@ -107,13 +106,6 @@ impl<'a> WorkflowBody<'a> {
     }
 }
 
-/// What a workflow says: what came of its last step that is over.
-pub(super) fn content<'a>(workflow: &WorkflowSpec, view: &'a RunView) -> Option<&'a str> {
-    let mut steps = workflow.steps.iter().rev();
-    let output = steps.find_map(|step| view.step(&StepKey::top(&step.name))?.output.as_ref())?;
-    Some(&output.content)
-}
-
 /// What came of its own steps.
 pub fn step_results(node: Node<'_>) -> Vec<StepOutputBody<'_>> {
     workflow_of(node).map(|workflow| step_body::outputs(node, workflow)).unwrap_or_default()
@@ -157,7 +149,7 @@ impl<'a> WorkflowMetrics<'a> {
 
 impl<'a> StepMetrics<'a> {
     /// `None` of a step that only holds others.
-    fn of(node: Node<'a>, spec: &'a crate::domain::spec::StepSpec, key: &StepKey) -> Option<Self> {
+    fn of(node: Node<'a>, spec: &'a StepSpec, key: &StepKey) -> Option<Self> {
         let holds_others = match spec.action {
             StepAction::Agent(_) | StepAction::Team(_) | StepAction::Tool(_) | StepAction::Workflow(_) => {
                 false

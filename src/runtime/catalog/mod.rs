@@ -23,7 +23,7 @@ use fault::{At, Source, listed};
 use references::Link;
 
 use crate::domain::id::{ComponentId, ModelName};
-use crate::domain::spec::{CapabilityRef, ComponentKind, DeclaredTool, Spec};
+use crate::domain::spec::{CapabilityRef, ComponentKind, DeclaredTool, Spec, StepAction};
 
 /// Largest file of a catalog, in bytes.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -93,8 +93,52 @@ impl Catalog {
         self.specs.get(&(kind, id.clone())).cloned()
     }
 
+    /// Everything that runs of a component may start: its members or what its steps name, and theirs.
+    pub fn below(&self, spec: &Spec) -> Vec<Arc<Spec>> {
+        let mut found: Vec<Arc<Spec>> = Vec::new();
+        let mut todo = named_by(spec);
+        while let Some((kinds, id)) = todo.pop() {
+            let Some(next) = kinds.iter().find_map(|kind| self.get(*kind, &id)) else { continue };
+            if !found.contains(&next) {
+                todo.extend(named_by(&next));
+                found.push(next);
+            }
+        }
+        found
+    }
+
     fn of(&self, kind: ComponentKind) -> impl Iterator<Item = &Arc<Spec>> {
         self.specs.values().filter(move |spec| spec.kind() == kind)
+    }
+}
+
+/// What a component names, and of which kinds that may be.
+fn named_by(spec: &Spec) -> Vec<(&'static [ComponentKind], ComponentId)> {
+    match spec {
+        Spec::Agent(_) => Vec::new(),
+        Spec::Team(team) => team.members.iter().map(|id| (Link::MEMBER, id.clone())).collect(),
+        Spec::Workflow(workflow) => {
+            let mut named = Vec::new();
+            let mut lists = vec![workflow.steps.as_slice()];
+            while let Some(steps) = lists.pop() {
+                for step in steps {
+                    match &step.action {
+                        StepAction::Agent(id) => named.push((Link::AGENT, id.clone())),
+                        StepAction::Team(id) => named.push((Link::TEAM, id.clone())),
+                        StepAction::Workflow(id) => named.push((Link::WORKFLOW, id.clone())),
+                        StepAction::Tool(_) => {}
+                        StepAction::Parallel(steps) | StepAction::Loop { steps, .. } => lists.push(steps),
+                        StepAction::Condition { then, otherwise, .. } => {
+                            lists.extend([then.as_slice(), otherwise])
+                        }
+                        StepAction::Router { routes, .. } => {
+                            lists.extend(routes.iter().map(|(_, steps)| steps.as_slice()))
+                        }
+                    }
+                }
+            }
+            named
+        }
     }
 }
 

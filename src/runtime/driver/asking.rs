@@ -63,7 +63,7 @@ impl Driver {
                 None => tokio::select! {
                     biased;
                     heard = &mut asked => answer = Some(heard),
-                    () = live.mailed() => self.take_mail().await?,
+                    () = live.mailed(), if self.given.is_none() => self.take_mail().await?,
                 },
             }
         };
@@ -104,7 +104,7 @@ impl Driver {
                 biased;
                 reason = &mut stopped => Heard::News(News::Cancelled { reason }),
                 () = &mut late => Heard::News(out_of_time()),
-                () = live.mailed() => {
+                () = live.mailed(), if self.given.is_none() => {
                     self.take_mail().await?;
                     continue;
                 }
@@ -164,7 +164,7 @@ impl Driver {
 
     async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {
         let at = self.inner.clock.now();
-        while let Err(error) = self.inner.journal.say(&self.room, self.live.run, at, pieces.clone()).await {
+        while let Err(error) = self.inner.journal.say(&self.room, self.run(), at, pieces.clone()).await {
             self.await_store(error).await?;
         }
         self.machine.apply(at, &Fact::Said { pieces }).map_err(Halt::Violation)

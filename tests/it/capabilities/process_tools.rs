@@ -35,9 +35,17 @@ async fn all_gone(directory: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_program_reads_its_arguments_as_one_line_of_json() {
+async fn a_program_reads_its_arguments_and_its_key_as_one_line_of_json() {
     let result = use_tool(&toolbox(shell("cat; echo end")), "t", json!({"b": "ä\n", "a": [1]})).await;
-    assert_eq!(result, ToolResult::done("{\"b\":\"ä\\n\",\"a\":[1]}\nend\n"));
+    let line = format!("{{\"b\":\"ä\\n\",\"a\":[1],\"idempotency_key\":\"{KEY}\"}}\nend\n");
+    assert_eq!(result, ToolResult::done(line));
+    let own = json!({"idempotency_key": "mine"});
+    let result = use_tool(&toolbox(shell("cat")), "t", own).await;
+    assert_eq!(
+        result,
+        ToolResult::done("{\"idempotency_key\":\"mine\"}\n"),
+        "an argument of that name stays"
+    );
 }
 
 #[tokio::test]

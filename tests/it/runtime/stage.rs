@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
-use runhold::clock::WallClock;
+use runhold::clock::{Clock, WallClock};
 use runhold::domain::document::{Key, Page, Query, Record};
 use runhold::domain::fact::{Entry, Fact, Failure, Piece, RunOptions, Seq};
 use runhold::domain::id::Owner;
@@ -217,21 +217,44 @@ pub(super) fn agent() -> AgentSpec {
     }
 }
 
+/// An order to run the agent.
+pub(super) fn order(session: Option<&str>, text: &str) -> StartRun {
+    StartRun {
+        kind: ComponentKind::Agent,
+        component: agent().id,
+        session: session.map(|session| session.parse().unwrap()),
+        user: None,
+        input: Input { text: text.into(), media: vec![] },
+        options: RunOptions::default(),
+        on_second_message: None,
+    }
+}
+
 /// Everything around a runtime.
 pub(super) struct Stage {
     tape: Tape,
     model: Arc<Puppet>,
     deeds: Deeds,
+    clock: Arc<dyn Clock>,
 }
 
 impl Stage {
     pub(super) fn new(tape: Tape, tells: impl Fn(&ModelCall) -> Line + Send + Sync + 'static) -> Self {
-        Self { tape, model: Arc::new(Puppet(Box::new(tells))), deeds: Arc::new(watch::Sender::default()) }
+        Self {
+            tape,
+            model: Arc::new(Puppet(Box::new(tells))),
+            deeds: Arc::new(watch::Sender::default()),
+            clock: Arc::new(WallClock::default()),
+        }
+    }
+
+    pub(super) fn on_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same on another store.
     pub(super) fn with(&self, tape: Tape) -> Self {
-        Self { tape, model: self.model.clone(), deeds: self.deeds.clone() }
+        Self { tape, model: self.model.clone(), deeds: self.deeds.clone(), clock: self.clock.clone() }
     }
 
     pub(super) async fn open(&self) -> Runtime {
@@ -259,7 +282,7 @@ impl Stage {
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
-            clock: Arc::new(WallClock::default()),
+            clock: self.clock.clone(),
             queue_depth: 16,
             pieces_may_be_lost,
         };
@@ -267,16 +290,7 @@ impl Stage {
     }
 
     pub(super) async fn order(&self, runtime: &Runtime, session: &str, text: &str) -> Result<Started, Error> {
-        let order = StartRun {
-            kind: ComponentKind::Agent,
-            component: agent().id,
-            session: Some(session.parse().unwrap()),
-            user: None,
-            input: Input { text: text.into(), media: vec![] },
-            options: RunOptions::default(),
-            on_second_message: None,
-        };
-        runtime.start(&owner(), order).await
+        runtime.start(&owner(), order(Some(session), text)).await
     }
 
     pub(super) async fn start(&self, runtime: &Runtime, session: &str) -> Started {

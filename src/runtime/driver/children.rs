@@ -1,0 +1,173 @@
+//! Runs that a run asks for: a team's members, a workflow's steps.
+//!
+//! A child is driven inside the driver of the run that asked for it, from wherever its log stands. Its name follows
+//! from its place, so after a crash it is found again, and one that is over is never run twice.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Driver, Halt};
+use crate::domain::Object;
+use crate::domain::fact::{Fact, Failure, Outcome, Place, RunOptions, RunStart};
+use crate::domain::id::{ComponentId, RunId};
+use crate::domain::message::Input;
+use crate::domain::spec::{ComponentKind, Spec};
+use crate::domain::state::{self, Change};
+use crate::domain::view::RunView;
+use crate::machine::Machine;
+use crate::runtime::error::Error;
+
+/// A run to have driven.
+pub(super) struct ChildOrder {
+    /// Who does it.
+    pub(super) who: (ComponentKind, ComponentId),
+    /// What is asked.
+    pub(super) input: Input,
+    /// What in this run asks for it.
+    pub(super) place: Place,
+    /// The session's state as it begins.
+    pub(super) state: Object,
+    /// When it must have ended.
+    pub(super) deadline: Instant,
+}
+
+/// How far a child came.
+pub(super) enum Child {
+    /// It is over.
+    Over(Box<RunView>),
+    /// It waits for somebody.
+    Waits,
+}
+
+/// What a child is given by the run that asked for it.
+pub(super) struct Given {
+    pub(super) state: Object,
+    pub(super) deadline: Instant,
+}
+
+impl Driver {
+    /// Drives a run that this one asks for until it is over or waits for somebody.
+    pub(super) fn child(&self, order: ChildOrder) -> BoxFuture<'static, Result<Child, Halt>> {
+        let (kind, id) = &order.who;
+        let spec = self.components.iter().find(|spec| spec.kind() == *kind && spec.id() == id).cloned();
+        let view = self.machine.view();
+        let start = spec.map(|spec| RunStart {
+            spec,
+            session: view.session.clone(),
+            user: view.user.clone(),
+            input: order.input,
+            options: RunOptions {
+                dependencies: view.options.dependencies.clone(),
+                history: Some(false),
+                ..RunOptions::default()
+            },
+            parent: Some(view.run),
+            place: Some(order.place.clone()),
+            components: Vec::new(),
+        });
+        let run = child_id(view.run, &order.place, id);
+        let given = Given { state: order.state, deadline: order.deadline };
+        let missing = order.who;
+        let above = self.above();
+        Box::pin(async move {
+            let Some(start) = start else {
+                let message = format!("there is no {} `{}`", missing.0.as_str(), missing.1);
+                return Err(Halt::Store(Error::Invalid { field: "component", message }));
+            };
+            let driver = above.driver(run, start, given).await?;
+            driver.drive_below().await
+        })
+    }
+
+    fn above(&self) -> Above {
+        Above {
+            inner: self.inner.clone(),
+            live: self.live.clone(),
+            room: self.room.clone(),
+            components: self.components.clone(),
+            root: self.root(),
+            lost_pieces: self.lost_pieces,
+        }
+    }
+
+    /// The run at the top of the tree.
+    pub(super) fn root(&self) -> RunId {
+        self.live.run
+    }
+
+    async fn drive_below(mut self) -> Result<Child, Halt> {
+        if let Err(halt) = self.go().await {
+            self.give_up(halt).await?;
+        }
+        let view = self.machine.view();
+        Ok(if view.outcome.is_some() { Child::Over(Box::new(view.clone())) } else { Child::Waits })
+    }
+}
+
+/// What drivers of one tree share.
+struct Above {
+    inner: Arc<crate::runtime::Inner>,
+    live: Arc<crate::runtime::lanes::LiveRun>,
+    room: Arc<crate::runtime::journal::Room>,
+    components: Arc<[Arc<Spec>]>,
+    root: RunId,
+    lost_pieces: bool,
+}
+
+impl Above {
+    /// The driver of a child, new or as its log left it.
+    async fn driver(self, run: RunId, start: RunStart, given: Given) -> Result<Driver, Halt> {
+        let owner = self.room.log.owner.clone();
+        let stored = match self.inner.stored_run(&owner, run).await {
+            Ok(stored) => Some(stored),
+            Err(Error::NoRun(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let at = self.inner.clock.now();
+        let machine = match &stored {
+            Some(stored) => self.inner.replayed(&owner, stored).await?,
+            None => Machine::accept(run, at, &start).map_err(Halt::Violation)?,
+        };
+        let (toolbox, broken) = match self.inner.toolbox(&machine.view().spec, &self.components) {
+            Ok(toolbox) => (toolbox, None),
+            Err(why) => (Arc::default(), Some(why)),
+        };
+        let Self { inner, live, room, components, root, lost_pieces } = self;
+        debug_assert_eq!(live.run, root);
+        let mut driver = Driver::new(inner, live, room, machine, toolbox, components);
+        driver.given = Some(given);
+        driver.lost_pieces = lost_pieces;
+        driver = match stored {
+            Some(stored) => driver.resuming(stored.first),
+            None => driver.opening((at, Fact::RunStarted(Box::new(start)))),
+        };
+        if let Some(why) = broken.filter(|_| driver.view().outcome.is_none()) {
+            driver.take(crate::machine::News::Broken(Failure::new("invalid_agent", why)))?;
+        }
+        Ok(driver)
+    }
+}
+
+/// The name of the run that a run asks for at a place.
+fn child_id(run: RunId, place: &Place, who: &ComponentId) -> RunId {
+    match place {
+        Place::Call(call) => run.below(&format!("call/{call}/{who}")),
+        Place::Step(place) => run.below(&format!("step/{}/{}/{who}", place.step, place.attempt)),
+    }
+}
+
+/// What a child changed of the state it was given.
+pub(super) fn changes(view: &RunView) -> Vec<Change> {
+    state::diff(&view.stored, &view.state)
+}
+
+/// Why a child came to nothing; `None` if it did not.
+pub(super) fn failure(view: &RunView) -> Option<Failure> {
+    match &view.outcome {
+        Some(Outcome::Completed) | None => None,
+        Some(Outcome::Failed(failure)) => Some(failure.clone()),
+        Some(Outcome::Cancelled { reason }) => Some(Failure::new("cancelled", reason.clone())),
+    }
+}
