@@ -35,7 +35,9 @@ mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
+mod agentos_teams;
 mod agentos_trees;
+mod agentos_websocket;
 mod clients;
 mod teams;
 

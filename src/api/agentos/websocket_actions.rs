@@ -91,7 +91,8 @@ async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Wat
     let list = message.get("step_requirements").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
     let steps = decisions::objects("step_requirements", list).map_err(|error| said(&error))?;
     let sent = Sent { steps, ..Sent::default() };
-    let shown = continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
+    let shown =
+        continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
     let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), shown);
     let events = events.filter(move |event| ready(event.index >= shown));
     Ok(events.map(|event| event.message().to_owned()).boxed_local())
