@@ -270,7 +270,8 @@ impl RunView {
         match fact {
             Fact::StepStarted { step, attempt } => {
                 self.with_step(at, step, |found| {
-                    (found.attempt, found.tried, found.output) = (*attempt, Some(at), None);
+                    (found.attempt, found.tried) = (*attempt, Some(at));
+                    (found.finished, found.output) = (None, None);
                 });
             }
             Fact::StepDecided { step, choice } => {
@@ -301,7 +302,7 @@ impl RunView {
             decisions.iter().all(|answer| answer.step != *step) && !below.steps.contains(step)
         });
         for answer in decisions {
-            self.with_step(at, &answer.step, |found| found.decisions.push(answer.decision.clone()));
+            self.with_step(at, &answer.step, |found| found.hear(&answer.decision));
         }
     }
 
@@ -485,6 +486,16 @@ impl StepView {
             output: None,
             decisions: Vec::new(),
         }
+    }
+
+    /// A decision about what came out changes it: an edit takes its place, and what was refused is passed over.
+    fn hear(&mut self, decision: &StepDecision) {
+        match (decision, &mut self.output) {
+            (StepDecision::Edited { content }, Some(output)) => output.content.clone_from(content),
+            (StepDecision::Rejected { .. }, Some(output)) => output.skipped = true,
+            (StepDecision::Approved { .. }, _) | (_, None) => {}
+        }
+        self.decisions.push(decision.clone());
     }
 }
 

@@ -5,8 +5,10 @@
 //! makes of them, and only then [`Machine::apply`]s them. Replaying the facts gives the same machine again.
 
 mod agent;
+pub mod workflow;
 
 pub use agent::AgentMachine;
+pub use workflow::WorkflowMachine;
 
 use std::time::Duration;
 
@@ -189,6 +191,8 @@ pub struct Violation {
 pub enum Machine {
     /// Of an agent, or of a team's leader: an agent that may hand work to others.
     Agent(AgentMachine),
+    /// Of a workflow.
+    Workflow(WorkflowMachine),
 }
 
 impl Machine {
@@ -197,16 +201,12 @@ impl Machine {
     /// # Errors
     /// If no machine runs this kind of component.
     pub fn accept(run: RunId, at: Timestamp, start: &RunStart) -> Result<Self, Violation> {
-        match start.spec.as_ref() {
-            Spec::Agent(agent) => Ok(Self::Agent(AgentMachine::new(RunView::new(run, at, start), agent))),
-            Spec::Team(team) => {
-                let leader = AgentMachine::new(RunView::new(run, at, start), &team.leader);
-                Ok(Self::Agent(leader.leading(team.mode)))
-            }
-            Spec::Workflow(_) => {
-                Err(Violation { run, what: format!("{} do not run yet", plural(start.spec.kind())) })
-            }
-        }
+        let view = RunView::new(run, at, start);
+        Ok(match start.spec.as_ref() {
+            Spec::Agent(agent) => Self::Agent(AgentMachine::new(view, agent)),
+            Spec::Team(team) => Self::Agent(AgentMachine::new(view, &team.leader).leading(team.mode)),
+            Spec::Workflow(_) => Self::Workflow(WorkflowMachine::new(view)),
+        })
     }
 
     /// The machine as its facts left it; entries of other runs are passed over.
@@ -223,21 +223,27 @@ impl Machine {
         for entry in entries {
             machine.apply(entry.at, &entry.fact)?;
         }
-        let Self::Agent(agent) = &mut machine;
-        agent.doubt_open_calls();
+        match &mut machine {
+            Self::Agent(agent) => agent.doubt_open_calls(),
+            Self::Workflow(workflow) => workflow.doubt_open_tools(),
+        }
         Ok(machine)
     }
 
     /// What must be done now.
     pub fn next(&self) -> Step {
-        let Self::Agent(agent) = self;
-        agent.next()
+        match self {
+            Self::Agent(agent) => agent.next(),
+            Self::Workflow(workflow) => workflow.next(),
+        }
     }
 
     /// What the news mean.
     pub fn decide(&self, news: News) -> Vec<Fact> {
-        let Self::Agent(agent) = self;
-        agent.decide(news)
+        match self {
+            Self::Agent(agent) => agent.decide(news),
+            Self::Workflow(workflow) => workflow.decide(news),
+        }
     }
 
     /// Takes in a fact: the only way a machine changes.
@@ -245,27 +251,25 @@ impl Machine {
     /// # Errors
     /// If the fact cannot follow what came before.
     pub fn apply(&mut self, at: Timestamp, fact: &Fact) -> Result<(), Violation> {
-        let Self::Agent(agent) = self;
-        agent.apply(at, fact)
+        match self {
+            Self::Agent(agent) => agent.apply(at, fact),
+            Self::Workflow(workflow) => workflow.apply(at, fact),
+        }
     }
 
     /// Whether a question to a model is open: after a replay, one that nobody waits for any more.
     pub fn is_asking(&self) -> bool {
-        let Self::Agent(agent) = self;
-        agent.is_asking()
+        match self {
+            Self::Agent(agent) => agent.is_asking(),
+            Self::Workflow(_) => false,
+        }
     }
 
     /// The run as its facts tell it.
     pub fn view(&self) -> &RunView {
-        let Self::Agent(agent) = self;
-        agent.view()
-    }
-}
-
-fn plural(kind: ComponentKind) -> &'static str {
-    match kind {
-        ComponentKind::Agent => "agents",
-        ComponentKind::Team => "teams",
-        ComponentKind::Workflow => "workflows",
+        match self {
+            Self::Agent(agent) => agent.view(),
+            Self::Workflow(workflow) => workflow.view(),
+        }
     }
 }

@@ -15,6 +15,7 @@ mod durability;
 mod machine;
 mod runtime;
 mod stores;
+mod workflow_machine;
 
 // What it reaches for: models and tools.
 mod capabilities;
@@ -40,6 +41,7 @@ mod agentos_trees;
 mod agentos_websocket;
 mod clients;
 mod teams;
+mod workflows;
 
 // What these stand on.
 mod facts;

@@ -14,8 +14,10 @@ use serde_json::Value;
 
 use super::yaml::{HumanDuration, Pairs, Placed};
 use crate::domain::Object;
-use crate::domain::spec::{ComponentKind, InDoubt, Limits, OnDisconnect, OnError, OnSecondMessage, TeamMode};
-use crate::domain::tool::Effect;
+use crate::domain::spec::{
+    ComponentKind, InDoubt, Limits, OnDisconnect, OnError, OnReject, OnSecondMessage, TeamMode,
+};
+use crate::domain::tool::{Effect, OnTimeout};
 
 /// The one key that says how to read the others.
 #[derive(Debug, Default, Deserialize)]
@@ -198,6 +200,12 @@ pub struct ToolFile {
     /// The client executes it.
     #[serde(default)]
     pub external_execution: bool,
+    /// What is said to whoever is asked.
+    pub message: Option<String>,
+    /// How long somebody has to answer; for ever where nothing is said.
+    pub answer_within: Option<HumanDuration>,
+    /// What counts as the answer after that; default `reject`.
+    pub on_timeout: Option<Placed<OnTimeout>>,
     /// Process: the program and its arguments, run in the agents folder.
     pub command: Option<Placed<Vec<String>>>,
     /// HTTP: the method; default `GET`.
@@ -236,11 +244,10 @@ pub struct StepFile {
     pub repeat: Option<LoopFile>,
     /// Runs one of several lists of steps.
     pub router: Option<RouterFile>,
-    /// Tries after the first.
-    #[serde(default)]
-    pub retry: u32,
-    /// A try that takes longer has failed.
-    pub timeout: Option<HumanDuration>,
+    /// Tries after the first, of a step that runs or calls something itself.
+    pub retry: Option<Placed<u32>>,
+    /// A try that takes longer has failed, of a step that runs or calls something itself.
+    pub timeout: Option<Placed<HumanDuration>>,
     /// What a failure does.
     #[serde(default)]
     pub on_error: OnError,
@@ -250,13 +257,26 @@ pub struct StepFile {
     /// What a person must give first.
     #[serde(default)]
     pub requires_user_input: Vec<String>,
+    /// A person must look at what came out before the next step goes on.
+    #[serde(default)]
+    pub requires_output_review: bool,
+    /// What it means that a person refused the step or what came out of it.
+    #[serde(default)]
+    pub on_reject: OnReject,
+    /// What is said to whoever is asked.
+    pub message: Option<String>,
+    /// How long somebody has to answer; for ever where nothing is said.
+    pub answer_within: Option<HumanDuration>,
+    /// What counts as the answer after that; default `reject`.
+    pub on_timeout: Option<Placed<OnTimeout>>,
 }
 
 /// One of two lists of steps.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionFile {
-    /// A minijinja expression over `input`, `previous` and `session_state`.
+    /// A minijinja expression over `input`, `previous`, `steps`, `session_state` and `user_input`, and within a loop
+    /// `iteration`.
     #[serde(rename = "if")]
     pub when: Placed<String>,
     /// If it holds.
@@ -282,8 +302,10 @@ pub struct LoopFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouterFile {
-    /// A minijinja expression that gives a route's name.
-    pub choose: Placed<String>,
+    /// A minijinja expression that gives a route's name, or a list of such; a person is asked where it is absent.
+    pub choose: Option<Placed<String>>,
+    /// Whether the person who is asked may choose more than one.
+    pub several: Option<Placed<bool>>,
     /// Name to steps.
     pub routes: Placed<Pairs<Vec<StepFile>>>,
 }

@@ -42,6 +42,9 @@ impl Reader<'_> {
             }
         }
         let action = self.tool_action(&mut file);
+        let external = file.external_execution || file.kind == ToolKind::External;
+        let must_tell = external || !file.requires_user_input.is_empty();
+        let on_timeout = self.on_timeout(file.on_timeout, file.answer_within, must_tell);
         DeclaredTool {
             name: file.name.into_inner(),
             description: file.description,
@@ -49,12 +52,12 @@ impl Reader<'_> {
             effect: file.effect,
             timeout: file.timeout.map_or(TIMEOUT, |timeout| timeout.0),
             gate: Gate {
-                message: None,
-                within: None,
-                on_timeout: Default::default(),
+                message: file.message,
+                within: file.answer_within.map(|within| within.0),
+                on_timeout,
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input.into_iter().map(Placed::into_inner).collect(),
-                external: file.external_execution || file.kind == ToolKind::External,
+                external,
             },
             action,
         }

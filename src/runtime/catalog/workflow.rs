@@ -5,10 +5,10 @@ use super::fault::listed;
 use super::file::{ConditionFile, LoopFile, RouterFile, StepFile, WorkflowFile};
 use super::front::Parts;
 use super::references::Link;
-use super::yaml::Placed;
+use super::yaml::{HumanDuration, Placed};
 use crate::domain::id::ComponentId;
 use crate::domain::spec::{DeclaredTool, Spec, StepAction, StepSpec, WorkflowSpec};
-use crate::domain::tool::Gate;
+use crate::domain::tool::{Gate, OnTimeout};
 
 /// Where a loop names no `max_iterations`.
 const MAX_ITERATIONS: u32 = 3;
@@ -45,6 +45,8 @@ impl Reader<'_> {
             let name = file.name.as_str();
             if name.trim().is_empty() {
                 self.fault(file.name.at(), "a step's name must not be empty");
+            } else if name.contains(['/', '[', ']']) {
+                self.fault(file.name.at(), "a step's name must not hold `/`, `[` or `]`");
             } else if names.iter().any(|other| other == name) {
                 self.fault(file.name.at(), format!("the step `{name}` is there twice"));
             }
@@ -56,24 +58,66 @@ impl Reader<'_> {
 
     fn step(&mut self, mut file: StepFile, tools: &[DeclaredTool]) -> Option<StepSpec> {
         let action = self.step_action(&mut file, tools)?;
+        self.refuse_tries_of_many(&file, &action);
+        let must_tell = !file.requires_user_input.is_empty() || tells_only_somebody(&action, tools);
+        let on_timeout = self.on_timeout(file.on_timeout, file.answer_within, must_tell);
         Some(StepSpec {
             name: file.name.into_inner(),
             description: file.description,
             action,
-            retry: file.retry,
-            timeout: file.timeout.map(|timeout| timeout.0),
+            retry: file.retry.map_or(0, Placed::into_inner),
+            timeout: file.timeout.map(|timeout| timeout.into_inner().0),
             on_error: file.on_error,
             gate: Gate {
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input,
                 external: false,
-                message: None,
-                within: None,
-                on_timeout: Default::default(),
+                message: file.message,
+                within: file.answer_within.map(|within| within.0),
+                on_timeout,
             },
-            review: false,
-            on_reject: Default::default(),
+            review: file.requires_output_review,
+            on_reject: file.on_reject,
         })
+    }
+
+    /// Only what runs or calls something itself is tried: steps within a step have tries of their own.
+    fn refuse_tries_of_many(&mut self, file: &StepFile, action: &StepAction) {
+        let is_many = match action {
+            StepAction::Agent(_) | StepAction::Team(_) | StepAction::Tool(_) | StepAction::Workflow(_) => {
+                false
+            }
+            StepAction::Parallel(_)
+            | StepAction::Condition { .. }
+            | StepAction::Loop { .. }
+            | StepAction::Router { .. } => true,
+        };
+        let given = [
+            ("retry", file.retry.as_ref().map(Placed::at)),
+            ("timeout", file.timeout.as_ref().map(Placed::at)),
+        ];
+        for (key, at) in given {
+            if let Some(at) = at.filter(|_| is_many) {
+                self.fault(at, format!("`{key}` belongs to steps of `agent`, `team`, `tool` or `workflow`"));
+            }
+        }
+    }
+
+    /// What counts as the answer in the end, where it can.
+    pub(super) fn on_timeout(
+        &mut self,
+        given: Option<Placed<OnTimeout>>,
+        within: Option<HumanDuration>,
+        must_tell: bool,
+    ) -> OnTimeout {
+        let Some(given) = given else { return OnTimeout::default() };
+        if within.is_none() {
+            self.fault(given.at(), "`on_timeout` needs `answer_within`");
+        }
+        if must_tell && *given == OnTimeout::Approve {
+            self.fault(given.at(), "`approve` cannot stand for what only somebody can tell");
+        }
+        given.into_inner()
     }
 
     fn step_action(&mut self, file: &mut StepFile, tools: &[DeclaredTool]) -> Option<StepAction> {
@@ -156,11 +200,15 @@ impl Reader<'_> {
         if file.routes.0.is_empty() {
             self.fault(file.routes.at(), "a router needs at least one route");
         }
-        let choose = self.expression(file.choose);
+        let choose = file.choose.map(|choose| self.expression(choose));
+        if let (Some(_), Some(several)) = (&choose, &file.several) {
+            self.fault(several.at(), "`several` is for a person who is asked; an expression gives a list");
+        }
+        let several = file.several.is_some_and(Placed::into_inner);
         let routes = file.routes.into_inner().0.into_iter();
         StepAction::Router {
-            choose: Some(choose),
-            several: false,
+            choose,
+            several,
             routes: routes.map(|(name, steps)| (name, self.steps(steps, tools))).collect(),
         }
     }
@@ -171,5 +219,21 @@ impl Reader<'_> {
             self.fault(text.at(), format!("no valid expression: {reason}"));
         }
         text.into_inner()
+    }
+}
+
+/// Whether whoever is asked has more to say than yes: which way to go, or what came of it elsewhere.
+fn tells_only_somebody(action: &StepAction, tools: &[DeclaredTool]) -> bool {
+    match action {
+        StepAction::Router { choose, .. } => choose.is_none(),
+        StepAction::Tool(name) => tools
+            .iter()
+            .any(|tool| tool.name == *name && (tool.gate.external || !tool.gate.user_input.is_empty())),
+        StepAction::Agent(_)
+        | StepAction::Team(_)
+        | StepAction::Workflow(_)
+        | StepAction::Parallel(_)
+        | StepAction::Condition { .. }
+        | StepAction::Loop { .. } => false,
     }
 }

@@ -1,6 +1,6 @@
 //! What goes on side by side within a run: calls of tools, tasks handed to members, steps of a workflow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -66,17 +66,17 @@ impl Driver {
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
-        let mut waiting = Vec::new();
+        let (mut waiting, mut ready) = (Vec::new(), VecDeque::new());
         loop {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
                 () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
                 () = live.mailed(), if self.given.is_none() => {
-                    self.take_mail().await?;
+                    beside(self.take_mail(), &mut calls, &mut ready).await?;
                     continue;
                 }
-                done = calls.next() => done.map(Ok),
+                done = next_of(&mut calls, &mut ready) => done.map(Ok),
             };
             match next {
                 None if waiting.is_empty() => return Ok(()),
@@ -90,7 +90,7 @@ impl Driver {
                         return Ok(());
                     }
                     if !calls.is_empty() {
-                        self.write().await?;
+                        beside(self.write(), &mut calls, &mut ready).await?;
                     }
                 }
             }
@@ -152,12 +152,12 @@ impl Driver {
         let mut tries = FuturesUnordered::new();
         let mut going: BTreeSet<(StepKey, u32)> = BTreeSet::new();
         let mut orders = orders;
-        let mut waiting = Vec::new();
+        let (mut waiting, mut ready) = (Vec::new(), VecDeque::new());
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
         loop {
-            self.write().await?;
+            beside(self.write(), &mut tries, &mut ready).await?;
             for order in std::mem::take(&mut orders) {
                 if going.insert((order.place.step.clone(), order.place.attempt)) {
                     tries.push(self.try_step(order, deadline));
@@ -167,7 +167,7 @@ impl Driver {
                 biased;
                 reason = &mut stopped => Err(News::Cancelled { reason }),
                 () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
-                done = tries.next() => Ok(done),
+                done = next_of(&mut tries, &mut ready) => Ok(done),
             };
             match next {
                 Err(news) => return self.record(news),
@@ -248,6 +248,34 @@ impl Driver {
             Tried::Failed(Failure::new(code, content))
         }
         .boxed()
+    }
+}
+
+/// Does something while others go on: one that is not polled keeps what it holds, or is next in line for, and
+/// whoever needs that would wait for ever.
+async fn beside<T, R>(
+    work: impl Future<Output = R>,
+    going: &mut FuturesUnordered<BoxFuture<'static, T>>,
+    ready: &mut VecDeque<T>,
+) -> R {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Some(one) = going.next() => ready.push_back(one),
+        }
+    }
+}
+
+/// The next that is done; `None` once nothing is going.
+async fn next_of<T>(
+    going: &mut FuturesUnordered<BoxFuture<'static, T>>,
+    ready: &mut VecDeque<T>,
+) -> Option<T> {
+    match ready.pop_front() {
+        Some(one) => Some(one),
+        None => going.next().await,
     }
 }
 

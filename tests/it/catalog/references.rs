@@ -154,3 +154,33 @@ agents/w.md:9:37: a router needs at least one route
     |                                     ^"
     );
 }
+
+#[test]
+fn keys_of_steps_must_fit_together() {
+    let of = |steps: &str| {
+        let text =
+            faults(&[("n.md", AGENT), ("w.md", &format!("---\nkind: workflow\nsteps:\n{steps}---\n"))]);
+        text.lines().filter(|line| line.starts_with("agents/")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(
+        of("  - {name: a/b, agent: n}\n  - {name: 'c[2]', agent: n}\n"),
+        "agents/w.md:4:12: a step's name must not hold `/`, `[` or `]`
+agents/w.md:5:12: a step's name must not hold `/`, `[` or `]`"
+    );
+    assert_eq!(
+        of("  - {name: a, retry: 1, timeout: 3s, parallel: [{name: b, agent: n, retry: 1, timeout: 3s}]}\n"),
+        "agents/w.md:4:22: `retry` belongs to steps of `agent`, `team`, `tool` or `workflow`
+agents/w.md:4:34: `timeout` belongs to steps of `agent`, `team`, `tool` or `workflow`"
+    );
+    assert_eq!(
+        of("  - {name: a, agent: n, on_timeout: cancel}
+  - {name: b, agent: n, requires_user_input: [x], answer_within: 3s, on_timeout: approve}
+  - {name: c, router: {routes: {x: []}}, answer_within: 3s, on_timeout: approve}
+  - {name: d, router: {choose: input, several: true, routes: {x: []}}}
+"),
+        "agents/w.md:4:37: `on_timeout` needs `answer_within`
+agents/w.md:5:82: `approve` cannot stand for what only somebody can tell
+agents/w.md:6:73: `approve` cannot stand for what only somebody can tell
+agents/w.md:7:48: `several` is for a person who is asked; an expression gives a list"
+    );
+}

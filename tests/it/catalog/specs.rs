@@ -6,7 +6,7 @@ use runhold::domain::spec::{
     AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, InDoubt, Limits, OnDisconnect, OnError, OnReject,
     OnSecondMessage, Spec, StepAction, StepSpec, TeamMode, ToolAction,
 };
-use runhold::domain::tool::{Effect, Gate};
+use runhold::domain::tool::{Effect, Gate, OnTimeout};
 use serde_json::{Value, json};
 
 use super::{AGENT, load, model};
@@ -271,4 +271,66 @@ fn a_workflow_has_steps_of_eight_kinds() {
     ];
     assert_eq!(workflow.steps, expected);
     assert_eq!(workflow.description.as_deref(), Some("What it is for."));
+}
+
+#[test]
+fn a_step_says_who_is_asked_for_how_long_and_what_a_no_means() {
+    let (_folder, loaded) = load(&[
+        ("a.md", AGENT),
+        (
+            "w.md",
+            "---
+kind: workflow
+tools: [{name: out, description: Out., kind: external, message: Send it, answer_within: 1h, on_timeout: cancel}]
+steps:
+  - {name: plan, agent: a, requires_user_input: [city], message: Where?, answer_within: 2m, on_timeout: reject}
+  - {name: write, agent: a, requires_output_review: true, on_reject: retry, answer_within: 90s, on_timeout: approve}
+  - {name: pick, router: {several: true, routes: {x: [{name: s, agent: a}], y: [{name: s, agent: a}]}}}
+---
+",
+        ),
+    ]);
+    let catalog = loaded.unwrap();
+    let Some(Spec::Workflow(workflow)) = catalog.workflows().next().map(|spec| spec.as_ref()) else {
+        panic!("no workflow")
+    };
+    let agent = |name: &str| step(name, StepAction::Agent("a".parse().unwrap()));
+    let expected = [
+        StepSpec {
+            gate: Gate {
+                user_input: vec!["city".into()],
+                message: Some("Where?".into()),
+                within: Some(Duration::from_secs(120)),
+                ..Gate::default()
+            },
+            ..agent("plan")
+        },
+        StepSpec {
+            gate: Gate {
+                within: Some(Duration::from_secs(90)),
+                on_timeout: OnTimeout::Approve,
+                ..Gate::default()
+            },
+            review: true,
+            on_reject: OnReject::Retry,
+            ..agent("write")
+        },
+        step(
+            "pick",
+            StepAction::Router {
+                choose: None,
+                several: true,
+                routes: vec![("x".into(), vec![agent("s")]), ("y".into(), vec![agent("s")])],
+            },
+        ),
+    ];
+    assert_eq!(workflow.steps, expected);
+    let gate = Gate {
+        external: true,
+        message: Some("Send it".into()),
+        within: Some(Duration::from_secs(3600)),
+        on_timeout: OnTimeout::Cancel,
+        ..Gate::default()
+    };
+    assert_eq!(workflow.tools[0].gate, gate);
 }
