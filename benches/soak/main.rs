@@ -15,11 +15,13 @@
 
 mod args;
 mod dice;
+mod effects;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod harness;
 mod once;
 mod promise;
+mod resumes;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,11 @@ use promise::Promise;
 
 /// All of them, in the order in which they are tried.
 fn promises() -> Vec<Promise> {
-    vec![Promise::new("once", (6, 500), once::requests_are_carried_out_once)]
+    vec![
+        Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("effects", (5, 100), effects::effects),
+        Promise::new("once", (6, 500), once::requests_are_carried_out_once),
+    ]
 }
 
 fn main() -> ExitCode {

@@ -426,6 +426,6 @@ fn width(facts: &[Dated]) -> u64 {
     facts.iter().map(|(_, fact)| fact.width()).sum()
 }
 
-fn out_of_time() -> News {
-    News::Broken(Failure::new("limit", "the run reached the limit of its time"))
+fn out_of_time(seconds: u64) -> News {
+    News::Broken(Failure::new("limit", format!("the run reached the limit of {seconds} seconds")))
 }

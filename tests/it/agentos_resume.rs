@@ -23,10 +23,13 @@ async fn frames(facts: Vec<Fact>, known: usize, last: Option<u64>) -> Vec<String
 }
 
 fn short(frame: &str) -> String {
-    let (head, data) = frame.split_once("\ndata: ").unwrap();
-    let data: serde_json::Value = serde_json::from_str(data.trim_end()).unwrap();
+    let lines: Vec<_> = frame.strip_suffix("\n\n").unwrap().lines().collect();
+    let data: serde_json::Value = serde_json::from_str(lines[1].strip_prefix("data: ").unwrap()).unwrap();
     match data.get("event_index").and_then(serde_json::Value::as_u64) {
-        Some(index) => format!("{} {index}", head.strip_prefix("event: ").unwrap()),
+        Some(index) => {
+            assert_eq!(lines[2..], [format!("id: {index}")], "the number is the frame's id, too");
+            format!("{} {index}", lines[0].strip_prefix("event: ").unwrap())
+        }
         None => frame.to_owned(),
     }
 }
@@ -124,4 +127,18 @@ async fn a_pause_that_is_over_does_not_end_the_stream() {
     assert_eq!(frames[1..3], ["RunPaused 4", "RunContinued 5"]);
     assert!(frames[3].starts_with("event: subscribed\n"), "{}", frames[3]);
     assert_eq!(frames[4..], ["RunContentCompleted 6", "RunCompleted 7"]);
+}
+
+#[tokio::test]
+async fn numbers_that_a_power_cut_took_are_passed_over_and_what_is_new_is_still_told_apart() {
+    let mut facts = begun_agent();
+    facts.push(Fact::Lost { pieces: 10 });
+    facts.extend([says(&["Five"]), answered(1, vec![]), over(Outcome::Completed)]);
+    let frames = frames(facts, 4, Some(1)).await;
+    assert!(frames[0].starts_with("event: catch_up\n"), "{}", frames[0]);
+    assert!(frames[1].starts_with("event: subscribed\n"), "{}", frames[1]);
+    assert_eq!(
+        frames[2..],
+        ["RunContent 12", "ModelRequestCompleted 13", "RunContentCompleted 14", "RunCompleted 15"]
+    );
 }

@@ -12,12 +12,25 @@ const KEY: &str = "sk-a-key-that-nobody-may-ever-see";
 const AGENT: &str =
     "---\nmodel: test/model\ncapabilities: [test_math]\nlimits: {model_calls: 4}\n---\nYou add.\n";
 
-/// A server whose provider has a key and little patience, and is asked twice.
+/// A provider that has a key, is waited for so long, and is asked twice.
+fn waited_for(name: &str, model_url: &str, patience: &str) -> String {
+    format!(
+        "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{model_url}\"\napi_key_env = \"TEST_MODEL_KEY\"\n\
+         connect = \"1s\"\nfirst_byte = \"{patience}\"\nidle = \"{patience}\"\ntries = 2"
+    )
+}
+
+/// Long enough for an answer that comes at once.
+const LITTLE_PATIENCE: &str = "500ms";
+/// Long enough for a huge answer, on a machine that does other things too.
+const MUCH_PATIENCE: &str = "20s";
+
 async fn server_with(model_url: &str) -> Server {
-    let provider = format!(
-        "[providers.test]\nkind = \"openai\"\nbase_url = \"{model_url}\"\napi_key_env = \"TEST_MODEL_KEY\"\n\
-         connect = \"1s\"\nfirst_byte = \"500ms\"\nidle = \"500ms\"\ntries = 2"
-    );
+    server_that_waits(model_url, LITTLE_PATIENCE).await
+}
+
+async fn server_that_waits(model_url: &str, patience: &str) -> Server {
+    let provider = waited_for("test", model_url, patience);
     Setup::default().config(&provider).env("TEST_MODEL_KEY", KEY).agent("adder", AGENT).start().await
 }
 
@@ -31,9 +44,13 @@ struct Seen {
 
 /// Plays a fault, and sees that it is told, kept, and not in the way of what follows.
 async fn play(fault: impl IntoIterator<Item = Reply>) -> Seen {
+    play_patiently(fault, LITTLE_PATIENCE).await
+}
+
+async fn play_patiently(fault: impl IntoIterator<Item = Reply>, patience: &str) -> Seen {
     let script: Vec<Reply> = fault.into_iter().chain([says("All is well.")]).collect();
     let model = ModelServer::start(script).await;
-    let server = server_with(&model.url()).await;
+    let server = server_that_waits(&model.url(), patience).await;
     let seen = fail(&server).await;
     let fields = [
         ("message", "And now?"),
@@ -46,23 +63,37 @@ async fn play(fault: impl IntoIterator<Item = Reply>) -> Seen {
         (status, &next["status"], &next["content"]),
         (200, &json!("COMPLETED"), &json!("All is well."))
     );
+    let asked = model.requests().last().unwrap()["messages"].clone();
+    let asked: Vec<_> =
+        asked.as_array().unwrap().iter().skip(1).map(|said| said["content"].clone()).collect();
+    assert_eq!(asked, ["And now?"], "half an answer is no part of the conversation");
     model.assert_clean();
     assert_nobody_sees_the_key(&server, &next);
     seen
 }
 
-/// Starts a run that fails, and sees that stream and record say the same.
 async fn fail(server: &Server) -> Seen {
-    let events = to_end(server.stream("adder", &[("message", "2+3?"), ("session_id", "s1")]).await).await;
+    fail_in(server, "s1").await
+}
+
+/// Starts a session's first run, which fails, and sees that stream and record say the same.
+async fn fail_in(server: &Server, session: &str) -> Seen {
+    let fields = [("message", "2+3?"), ("session_id", session)];
+    let events = to_end(server.stream("adder", &fields).await).await;
     let last = events.last().unwrap();
     assert_eq!(last["event"], "RunError", "{events:#?}");
     let run = last["run_id"].as_str().unwrap();
-    let (status, body) = server.get(&format!("/agents/adder/runs/{run}?session_id=s1")).await;
+    let (status, body) = server.get(&format!("/agents/adder/runs/{run}?session_id={session}")).await;
     assert_eq!(
         (status, &body["status"], &body["content"]),
         (200, &json!("ERROR"), &last["content"]),
         "{body}"
     );
+    let error = json!({
+        "code": last["error_type"], "message": last["content"], "retryable": last["additional_data"]["retryable"],
+    });
+    let (_, listed) = server.get(&format!("/sessions/{session}/runs")).await;
+    assert_eq!((&body["error"], &listed[0]["error"]), (&error, &error));
     assert_nobody_sees_the_key(server, &json!([events, body]));
     Seen {
         code: last["error_type"].as_str().unwrap().into(),
@@ -191,7 +222,7 @@ async fn a_model_that_calls_tools_without_end_reaches_the_limit() {
 #[tokio::test]
 async fn an_answer_without_measure_is_given_up() {
     let piece = json!({"choices": [{"delta": {"content": "x".repeat(1024 * 1024)}}]});
-    let told = play([Reply::Events(vec![piece; 20])]).await;
+    let told = play_patiently([Reply::Events(vec![piece; 20])], MUCH_PATIENCE).await;
     assert_eq!(
         told,
         seen("model_provider_error", false, &provider("sent more than the 16777216 bytes allowed"))
@@ -201,7 +232,7 @@ async fn an_answer_without_measure_is_given_up() {
 #[tokio::test]
 async fn an_answer_in_one_huge_piece_ends_the_run_and_leaves_the_session_usable() {
     let piece = json!({"choices": [{"delta": {"content": "x".repeat(6 * 1024 * 1024)}}]});
-    let told = play([Reply::Events(vec![piece])]).await;
+    let told = play_patiently([Reply::Events(vec![piece])], MUCH_PATIENCE).await;
     assert!(["internal", "model_provider_error"].contains(&told.code.as_str()), "{told:?}");
 }
 
@@ -209,4 +240,93 @@ async fn an_answer_in_one_huge_piece_ends_the_run_and_leaves_the_session_usable(
 async fn a_run_that_failed_after_a_tool_call_leaves_a_history_the_provider_accepts() {
     let told = play([calls([("add", json!({"a": 1, "b": 1}))]), Reply::CutStream(words("It is"))]).await;
     assert_eq!((told.code.as_str(), told.retryable), ("truncated", true));
+}
+
+#[tokio::test]
+async fn a_provider_whose_account_is_used_up_or_who_finds_the_question_wrong_is_not_asked_again() {
+    for (status, code, what) in
+        [(429, "insufficient_quota", "answered 429: no"), (400, "bad_request", "answered 400: no")]
+    {
+        let told = play([fails(status, code, "no")]).await;
+        assert_eq!(told, seen("model_provider_error", false, &provider(what)));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_a_hundred_megabytes_and_a_line_without_end_are_given_up() {
+    let told = play_patiently([Reply::HugeAnswer(100_000_000)], MUCH_PATIENCE).await;
+    let expected = provider("sent more than the 16777216 bytes allowed");
+    assert_eq!(told, seen("model_provider_error", false, &expected));
+    let endless = [b"data: ".to_vec(), vec![b'x'; 5 * 1024 * 1024]].concat();
+    let expected = provider("sent more than the 4194304 bytes allowed");
+    assert_eq!(
+        play_patiently([Reply::RawThenHang(endless)], MUCH_PATIENCE).await,
+        seen("model_provider_error", false, &expected)
+    );
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_there_is_looked_for_three_times() {
+    let told = play((0..3).map(|_| calls([("conjure", json!({}))]))).await;
+    assert_eq!((told.code.as_str(), told.retryable), ("invalid_tool_calls", false));
+}
+
+#[tokio::test]
+async fn a_call_without_an_id_gets_one_and_its_result_under_it() {
+    let function = json!({"name": "add", "arguments": "{\"a\": 2, \"b\": 3}"});
+    let nameless = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": function}]}}]});
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]});
+    let model = ModelServer::start([Reply::Events(vec![nameless, end]), says("Five.")]).await;
+    let server = server_with(&model.url()).await;
+    let events = to_end(server.stream("adder", &[("message", "2+3?")]).await).await;
+    assert_eq!(events.last().unwrap()["content"], "Five.");
+    assert_eq!(model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"], "5");
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_says_so_in_the_event_and_in_the_stored_run() {
+    for reason in ["length", "content_filter"] {
+        let piece = json!({"choices": [{"delta": {"content": "It is"}}]});
+        let end = json!({"choices": [{"delta": {}, "finish_reason": reason}]});
+        let model = ModelServer::start([Reply::Events(vec![piece, end])]).await;
+        let server = server_with(&model.url()).await;
+        let events = to_end(server.stream("adder", &[("message", "2+3?"), ("session_id", "s1")]).await).await;
+        let last = events.last().unwrap();
+        let run = last["run_id"].as_str().unwrap();
+        let (_, body) = server.get(&format!("/agents/adder/runs/{run}?session_id=s1")).await;
+        for told in [last, &body] {
+            let reason_told = &told["model_provider_data"]["finish_reason"];
+            assert_eq!((&told["content"], reason_told), (&json!("It is"), &json!(reason)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn models_that_fail_are_followed_by_the_next_in_order_and_no_half_answer_is_kept() {
+    let first =
+        ModelServer::start([Reply::CutStream(words("Half an ")), Reply::HangMidStream(words("a"))]).await;
+    let second = ModelServer::start([fails(401, "invalid_api_key", "who?"), Reply::Html200]).await;
+    let third = ModelServer::start([says("A whole one."), Reply::NoFinishReason(words("c"))]).await;
+    let mut setup = Setup::default().env("TEST_MODEL_KEY", KEY);
+    for (name, model) in [("one", &first), ("two", &second), ("three", &third)] {
+        setup = setup.config(&waited_for(name, &model.url(), LITTLE_PATIENCE));
+    }
+    let agent = "---\nmodel: one/a\nfallback_models: [two/b, three/c]\n---\nYou answer.\n";
+    let server = setup.agent("adder", agent).start().await;
+
+    let events = to_end(server.stream("adder", &[("message", "Well?"), ("session_id", "s1")]).await).await;
+    let superseded: Vec<_> = events.iter().filter(|event| event["kind"] == "attempt_superseded").collect();
+    assert_eq!(superseded.len(), 2, "{events:#?}");
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["content"]), (&json!("RunCompleted"), &json!("A whole one.")));
+    let run = last["run_id"].as_str().unwrap();
+    let (_, body) = server.get(&format!("/agents/adder/runs/{run}?session_id=s1")).await;
+    assert_eq!((&body["content"], &body["model"]), (&json!("A whole one."), &json!("c")));
+    assert!(!body.to_string().contains("Half an"), "{body}");
+
+    let told = fail_in(&server, "s2").await;
+    let expected = "model provider `three` ended its answer without saying that it was complete";
+    assert_eq!(told, seen("truncated", true, expected));
+    [first, second, third].iter().for_each(ModelServer::assert_clean);
 }

@@ -20,6 +20,8 @@ mod workflow_machine;
 // What it reaches for: models and tools.
 mod capabilities;
 mod faults;
+mod healing;
+mod limits;
 mod models;
 
 // What users write, and the program they start.
@@ -36,6 +38,7 @@ mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
+mod agentos_streams;
 mod agentos_teams;
 mod agentos_trees;
 mod agentos_websocket;

@@ -237,7 +237,7 @@ async fn a_tool_that_panics_is_a_failed_call_and_the_run_goes_on() {
 #[tokio::test]
 async fn a_model_that_panics_or_never_ends_fails_its_run_and_the_session_goes_on() {
     let internal = Failure::new("internal", "the model's adapter failed");
-    let limit = Failure::new("limit", "the run reached the limit of its time");
+    let limit = Failure::new("limit", "the run reached the limit of 2 seconds");
     for (line, failure) in [
         (Line::Panic, internal.clone()),
         (Line::PanicAfter("Half"), internal),

@@ -32,16 +32,18 @@ pub(super) enum Ending {
 }
 
 impl Event {
-    /// As server-sent event: two lines and a blank one. A workflow that pauses has a second one behind it, which has
-    /// no number: all of the run.
+    /// As server-sent event: name, data, number, and a blank line. A workflow that pauses has a second one behind it,
+    /// which has no number: all of the run.
+    ///
+    /// The number comes last, so that even a client that believes it before the blank line has the event by then.
     pub fn frame(&self) -> Bytes {
         self.frame.clone()
     }
 
-    /// As a message of a socket: the frame of the event alone.
-    pub fn message(&self) -> &str {
-        let end = self.json.end.saturating_add(2);
-        self.frame.get(..end).and_then(|frame| std::str::from_utf8(frame).ok()).unwrap_or_default()
+    /// As a message of a socket: name and data, without the number a stream has behind them.
+    pub fn message(&self) -> String {
+        let lines = self.frame.get(..self.json.end).and_then(|lines| std::str::from_utf8(lines).ok());
+        format!("{}\n\n", lines.unwrap_or_default())
     }
 
     /// Whether a stream ends with it. A paused run may go on, in another stream.
@@ -274,12 +276,16 @@ impl Line {
         line.bytes
     }
 
-    /// Adds the number and ends the frame.
+    /// Adds the number, to the object and as the frame's `id`, and ends the frame.
     pub(super) fn close(mut self, name: Name, ending: Ending, index: u64) -> Event {
-        self.put("event_index", &index);
-        self.bytes.push(b'}');
+        let number = index.to_string();
+        for part in [",\"event_index\":", &number, "}"] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
         let json = self.json..self.bytes.len();
-        self.bytes.extend_from_slice(b"\n\n");
+        for part in ["\nid: ", &number, "\n\n"] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
         Event { name, index, ending, frame: self.bytes.into(), json }
     }
 }

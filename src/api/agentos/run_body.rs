@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::Object;
-use crate::domain::fact::Outcome;
+use crate::domain::fact::{Failure, Outcome};
 use crate::domain::id::{RunId, UserId};
+use crate::domain::message::Finish;
 use crate::domain::run::Status;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::view::RunView;
@@ -44,6 +45,8 @@ pub struct RunBody<'a> {
     session_state: &'a Object,
     created_at: u64,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
     metrics: Metrics,
     messages: Vec<MessageBody<'a>>,
     tools: Vec<Tool<'a>>,
@@ -132,10 +135,13 @@ pub enum Content<'a> {
     Object(Object),
 }
 
-/// What the provider said about its answer.
+/// What the provider said about its answer: its name for it, and why it is cut if it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ProviderData<'a> {
-    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<Finish>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,6 +177,7 @@ impl<'a> RunBody<'a> {
             session_state: &view.state,
             created_at: view.created.seconds(),
             status: status(view.status),
+            error: failure(view),
             metrics: Metrics::of_run(view),
             messages: message_body::stored(view),
             tools: tool_body::tools(node),
@@ -251,10 +258,20 @@ pub fn content_type(view: &RunView) -> Cow<'_, str> {
     }
 }
 
-/// The provider's name for its last answer.
+/// What is known of the last answer beside its text, if anything is.
 pub fn provider_data(view: &RunView) -> Option<ProviderData<'_>> {
-    let id = view.turns.iter().rev().find_map(|turn| turn.provider_id.as_deref())?;
-    Some(ProviderData { id })
+    let id = view.turns.iter().rev().find_map(|turn| turn.provider_id.as_deref());
+    let finish = view.said().last().and_then(|turn| turn.finish);
+    let finish_reason = finish.filter(|finish| matches!(finish, Finish::Length | Finish::ContentFilter));
+    (id.is_some() || finish_reason.is_some()).then_some(ProviderData { id, finish_reason })
+}
+
+/// Why a run failed: AgentOS has no place for it, and its clients pass over what they do not know.
+pub fn failure(view: &RunView) -> Option<&Failure> {
+    match view.outcome.as_ref()? {
+        Outcome::Failed(failure) => Some(failure),
+        Outcome::Completed | Outcome::Cancelled { .. } => None,
+    }
 }
 
 /// Who answers: the model that was asked last, or the one that would be.

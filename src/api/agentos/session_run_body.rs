@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::Object;
-use crate::domain::fact::{Entry, Fact};
+use crate::domain::fact::{Entry, Fact, Failure};
 use crate::domain::id::{RunId, UserId};
 use crate::domain::run::Status;
 use crate::domain::spec::ComponentKind;
@@ -101,6 +101,8 @@ pub(super) struct RunEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
     run_input: &'a str,
     content: Content<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +192,7 @@ impl<'a> RunEntry<'a> {
             workflow_id: id(ComponentKind::Workflow),
             user_id: (kind != ComponentKind::Team).then_some(user),
             status: run_body::status(view.status),
+            error: run_body::failure(view),
             run_input: &view.input.text,
             content_type: is_workflow.then(|| run_body::content_type(view).into_owned()),
             run_response_format: if matches!(content, Content::Object(_)) { "json" } else { "text" },

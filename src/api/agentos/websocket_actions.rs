@@ -59,7 +59,7 @@ async fn start(runtime: &Runtime, owner: &Owner, mut message: Object) -> Result<
     let started = runtime.start(owner, order).await.map_err(|error| error.to_string())?;
     let place = (started.run, started.first);
     let events = RunEvents::watch(runtime, owner, &started.session, place, 0);
-    Ok(events.map(|event| event.message().to_owned()).boxed_local())
+    Ok(events.map(|event| event.message()).boxed_local())
 }
 
 async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Watched, String> {
@@ -74,7 +74,7 @@ async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result
     let told = standing.told(events).map(|told| match told {
         Told::Note(note) => note.json,
         Told::Missed(event) => event.json().to_owned(),
-        Told::Live(event) => event.message().to_owned(),
+        Told::Live(event) => event.message(),
     });
     Ok(told.boxed_local())
 }
@@ -95,7 +95,7 @@ async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Wat
         continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
     let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), shown);
     let events = events.filter(move |event| ready(event.index >= shown));
-    Ok(events.map(|event| event.message().to_owned()).boxed_local())
+    Ok(events.map(|event| event.message()).boxed_local())
 }
 
 /// The run a message names, if it is one of the workflow and the session it names.

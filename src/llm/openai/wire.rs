@@ -160,6 +160,8 @@ pub(super) struct Complaint {
     pub(super) message: String,
     /// As in `insufficient_quota`; a status in some providers; may be empty.
     pub(super) code: String,
+    /// Where the code is a status, this is often the word; may be empty.
+    kind: String,
 }
 
 impl Complaint {
@@ -182,18 +184,18 @@ impl Complaint {
             _ => None,
         };
         let message = word("message").or_else(|| error.as_str().map(Into::into));
+        let kind = word("type").unwrap_or_default();
         Self {
             message: message.unwrap_or_else(|| error.to_string()),
-            code: word("code").or_else(|| word("type")).unwrap_or_default(),
+            code: word("code").unwrap_or_else(|| kind.clone()),
+            kind,
         }
     }
 
     /// Whether the account is used up.
     pub(super) fn is_quota(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active"
-        )
+        const USED_UP: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
+        [&self.code, &self.kind].into_iter().any(|word| USED_UP.contains(&word.as_str()))
     }
 }
 

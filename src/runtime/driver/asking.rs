@@ -42,7 +42,7 @@ impl Driver {
             let message = format!("there is no provider `{}`", model.provider);
             return self.record(News::ModelFailed(Failure::new("unknown_provider", message)));
         };
-        let live = self.live.clone();
+        let (live, seconds) = (self.live.clone(), self.limits_seconds());
         let asked = async move {
             tokio::select! {
                 answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
@@ -51,7 +51,7 @@ impl Driver {
                     Err(_) => Err(News::ModelFailed(adapter_failed())),
                 },
                 reason = live.stopped() => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time(seconds)),
             }
         };
         tokio::pin!(asked);
@@ -92,6 +92,7 @@ impl Driver {
     }
 
     async fn listen(&mut self, answer: Answer, deadline: Instant) -> Result<(), Halt> {
+        let seconds = self.limits_seconds();
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let answer = answer.map(|chunk| chunk.unwrap_or_else(|_| Err(adapter_failed())));
         let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
@@ -103,7 +104,7 @@ impl Driver {
             let heard = tokio::select! {
                 biased;
                 reason = &mut stopped => Heard::News(News::Cancelled { reason }),
-                () = &mut late => Heard::News(out_of_time()),
+                () = &mut late => Heard::News(out_of_time(seconds)),
                 () = live.mailed(), if self.given.is_none() => {
                     self.take_mail().await?;
                     continue;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Driver, Halt};
 use crate::domain::Object;
@@ -71,14 +72,17 @@ impl Driver {
         let given = Given { state: order.state, deadline: order.deadline };
         let missing = order.who;
         let above = self.above();
-        Box::pin(async move {
+        // On a task of its own, for it may hold the session's pen while its parent waits for that.
+        let driven = tokio::spawn(async move {
             let Some(start) = start else {
                 let message = format!("there is no {} `{}`", missing.0.as_str(), missing.1);
                 return Err(Halt::Store(Error::Invalid { field: "component", message }));
             };
             let driver = above.driver(run, start, given).await?;
             driver.drive_below().await
-        })
+        });
+        let driven = AbortOnDropHandle::new(driven);
+        Box::pin(async move { driven.await.unwrap_or(Err(Halt::Store(Error::Internal))) })
     }
 
     fn above(&self) -> Above {

@@ -1,6 +1,6 @@
 //! What goes on side by side within a run: calls of tools, tasks handed to members, steps of a workflow.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -60,23 +60,24 @@ impl Driver {
             return self.record(News::ToolsDoubted(doubtful));
         }
         self.write().await?;
+        let seconds = self.limits_seconds();
         let host = Arc::new(RunHost::new(self.machine.view(), &self.inner.clock));
         let mut calls: FuturesUnordered<_> =
             orders.into_iter().map(|order| self.call(&host, order, deadline)).collect();
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
-        let (mut waiting, mut ready) = (Vec::new(), VecDeque::new());
+        let mut waiting = Vec::new();
         loop {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Some(Err(News::Cancelled { reason })),
-                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time())),
+                () = tokio::time::sleep_until(deadline) => Some(Err(out_of_time(seconds))),
                 () = live.mailed(), if self.given.is_none() => {
-                    beside(self.take_mail(), &mut calls, &mut ready).await?;
+                    self.take_mail().await?;
                     continue;
                 }
-                done = next_of(&mut calls, &mut ready) => done.map(Ok),
+                done = calls.next() => done.map(Ok),
             };
             match next {
                 None if waiting.is_empty() => return Ok(()),
@@ -90,7 +91,7 @@ impl Driver {
                         return Ok(());
                     }
                     if !calls.is_empty() {
-                        beside(self.write(), &mut calls, &mut ready).await?;
+                        self.write().await?;
                     }
                 }
             }
@@ -149,15 +150,16 @@ impl Driver {
 
     /// Performs steps until none is going. A step that ends lets others begin beside those that go on.
     pub(super) async fn run_steps(&mut self, orders: Vec<StepOrder>, deadline: Instant) -> Result<(), Halt> {
+        let seconds = self.limits_seconds();
         let mut tries = FuturesUnordered::new();
         let mut going: BTreeSet<(StepKey, u32)> = BTreeSet::new();
         let mut orders = orders;
-        let (mut waiting, mut ready) = (Vec::new(), VecDeque::new());
+        let mut waiting = Vec::new();
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
         loop {
-            beside(self.write(), &mut tries, &mut ready).await?;
+            self.write().await?;
             for order in std::mem::take(&mut orders) {
                 if going.insert((order.place.step.clone(), order.place.attempt)) {
                     tries.push(self.try_step(order, deadline));
@@ -166,8 +168,8 @@ impl Driver {
             let next = tokio::select! {
                 biased;
                 reason = &mut stopped => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time()),
-                done = next_of(&mut tries, &mut ready) => Ok(done),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time(seconds)),
+                done = tries.next() => Ok(done),
             };
             match next {
                 Err(news) => return self.record(news),
@@ -248,34 +250,6 @@ impl Driver {
             Tried::Failed(Failure::new(code, content))
         }
         .boxed()
-    }
-}
-
-/// Does something while others go on: one that is not polled keeps what it holds, or is next in line for, and
-/// whoever needs that would wait for ever.
-async fn beside<T, R>(
-    work: impl Future<Output = R>,
-    going: &mut FuturesUnordered<BoxFuture<'static, T>>,
-    ready: &mut VecDeque<T>,
-) -> R {
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            Some(one) = going.next() => ready.push_back(one),
-        }
-    }
-}
-
-/// The next that is done; `None` once nothing is going.
-async fn next_of<T>(
-    going: &mut FuturesUnordered<BoxFuture<'static, T>>,
-    ready: &mut VecDeque<T>,
-) -> Option<T> {
-    match ready.pop_front() {
-        Some(one) => Some(one),
-        None => going.next().await,
     }
 }
 

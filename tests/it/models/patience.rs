@@ -81,6 +81,14 @@ async fn what_another_try_cannot_mend_is_not_tried_again() {
         (fails(401, "invalid_api_key", "who are you?"), "answered 401: who are you?"),
         (fails(404, "model_not_found", "no such model"), "answered 404: no such model"),
         (fails(429, "insufficient_quota", "pay first"), "answered 429: pay first"),
+        (
+            Reply::Status(
+                429,
+                json!({"error": {"message": "pay", "code": 429, "type": "insufficient_quota"}}).to_string(),
+                vec![],
+            ),
+            "answered 429: pay",
+        ),
         (Reply::Status(403, "Forbidden".into(), vec![]), "answered 403: Forbidden"),
         (Reply::Status(302, String::new(), vec![("location".into(), "/elsewhere".into())]), "answered 302"),
     ];

@@ -249,6 +249,17 @@ fn waits_only_for_what_can_be_answered(story: &Story) {
     }
 }
 
+/// Only who cancels a workflow, or its limit, ends it while steps are going.
+fn nothing_is_dropped(story: &Story) {
+    let may_drop = match story.outcome() {
+        Outcome::Cancelled { .. } => true,
+        Outcome::Failed(failure) => failure.code == "limit",
+        Outcome::Completed => false,
+    };
+    let dropped = story.facts().map(short).find(|fact| fact.ends_with("given up when the run ended"));
+    assert!(may_drop || dropped.is_none(), "{dropped:?}");
+}
+
 fn adds_up(story: &Story) {
     has_one_end(story);
     tries_begin_and_end_once(story);
@@ -271,6 +282,7 @@ proptest! {
         }
         story.go_to_the_end();
         adds_up(&story);
+        nothing_is_dropped(&story);
         let facts = story.entries.len();
         story.tell(News::Cancelled { reason: "too late".into() });
         prop_assert_eq!(story.entries.len(), facts, "nothing comes after the end");
