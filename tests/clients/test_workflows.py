@@ -41,7 +41,7 @@ async def test_a_workflow_that_waits_goes_on_when_somebody_agrees(agentos):
 
     requirement.confirm()
     done = await agentos.continue_workflow_run(
-        "gate", paused.run_id, step_requirements=[requirement], session_id=paused.session_id
+        "gate", paused.run_id, requirements=[requirement], session_id=paused.session_id
     )
 
     assert (done.run_id, done.status) == (paused.run_id, "COMPLETED")
@@ -52,7 +52,7 @@ async def test_a_workflow_goes_on_as_a_stream_when_somebody_refuses(agentos):
     [requirement] = paused.step_requirements
     requirement.reject()
     stream = agentos.continue_workflow_run_stream(
-        "gate", paused.run_id, step_requirements=[requirement], session_id=paused.session_id
+        "gate", paused.run_id, requirements=[requirement], session_id=paused.session_id
     )
     names = [event.event async for event in stream]
 
@@ -67,7 +67,7 @@ async def test_what_the_run_of_a_step_waits_for_is_given_at_the_workflow(agentos
 
     requirement.executor_requirements[0]["external_execution_result"] = "a small box"
     done = await agentos.continue_workflow_run(
-        "parcel", paused.run_id, step_requirements=[requirement], session_id=paused.session_id
+        "parcel", paused.run_id, requirements=[requirement], session_id=paused.session_id
     )
 
     assert done.status == "COMPLETED"

@@ -163,6 +163,7 @@ impl Name {
     }
 
     /// What it means for a stream about the run it belongs to.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of all the events a few are last")]
     pub(super) fn ending(self) -> Ending {
         match self {
             Self::RunPaused | Self::WorkflowPaused => Ending::Pause,

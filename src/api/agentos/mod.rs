@@ -12,6 +12,7 @@ pub mod decisions;
 pub mod error;
 pub mod event;
 pub mod events;
+mod face;
 pub mod media_form;
 pub mod message_body;
 pub mod metrics_body;

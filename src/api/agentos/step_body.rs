@@ -58,15 +58,15 @@ fn without_iteration(rest: &str) -> &str {
 
 /// The lists of steps within a step: one, or one a branch.
 fn lists(step: &StepSpec) -> impl Iterator<Item = &Vec<StepSpec>> {
-    let (few, routes): ([Option<&Vec<StepSpec>>; 2], &[(String, Vec<StepSpec>)]) = match &step.action {
+    let lists: Vec<&Vec<StepSpec>> = match &step.action {
         StepAction::Agent(_) | StepAction::Team(_) | StepAction::Tool(_) | StepAction::Workflow(_) => {
-            ([None, None], &[])
+            Vec::new()
         }
-        StepAction::Parallel(steps) | StepAction::Loop { steps, .. } => ([Some(steps), None], &[]),
-        StepAction::Condition { then, otherwise, .. } => ([Some(then), Some(otherwise)], &[]),
-        StepAction::Router { routes, .. } => ([None, None], routes),
+        StepAction::Parallel(steps) | StepAction::Loop { steps, .. } => vec![steps],
+        StepAction::Condition { then, otherwise, .. } => vec![then, otherwise],
+        StepAction::Router { routes, .. } => routes.iter().map(|(_, steps)| steps).collect(),
     };
-    few.into_iter().flatten().chain(routes.iter().map(|(_, steps)| steps))
+    lists.into_iter()
 }
 
 /// Agno's word for what a step is.

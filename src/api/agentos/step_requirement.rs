@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::Object;
 use crate::domain::id::RunId;
-use crate::domain::spec::{OnReject, StepAction, StepSpec, WorkflowSpec};
+use crate::domain::spec::{DeclaredTool, OnReject, StepAction, StepSpec, WorkflowSpec};
 use crate::domain::step::StepKey;
 use crate::domain::tool::{Gate, OnTimeout};
 
@@ -163,22 +163,14 @@ impl<'a> Waiting<'a> {
 
     /// What is to be given.
     pub(super) fn fields(&self) -> Option<Vec<StepInputField>> {
-        let tool = match &self.spec.action {
-            StepAction::Tool(name) => tool_body::declared(&self.node.view.spec, name),
-            _ => None,
-        };
-        let fields = InputField::all(&self.gate.user_input, tool, None).into_iter();
+        let fields = InputField::all(&self.gate.user_input, self.tool(), None).into_iter();
         self.asks_for_input().then(|| fields.map(|field| StepInputField { field, required: true }).collect())
     }
 
     /// The names of a router's routes.
     pub(super) fn routes(&self) -> Option<Vec<&'a str>> {
-        match &self.spec.action {
-            StepAction::Router { routes, .. } if matches!(self.wait, Wait::Routes) => {
-                Some(routes.iter().map(|(name, _)| name.as_str()).collect())
-            }
-            _ => None,
-        }
+        let StepAction::Router { routes, .. } = &self.spec.action else { return None };
+        matches!(self.wait, Wait::Routes).then(|| routes.iter().map(|(name, _)| name.as_str()).collect())
     }
 
     /// Whether more than one route may be chosen.
@@ -188,13 +180,12 @@ impl<'a> Waiting<'a> {
 
     /// What is said to whoever is asked: the step's own words, or its tool's.
     pub(super) fn message(&self) -> Option<&'a str> {
-        let tool = || match &self.spec.action {
-            StepAction::Tool(name) => {
-                tool_body::declared(&self.node.view.spec, name)?.gate.message.as_deref()
-            }
-            _ => None,
-        };
-        self.spec.gate.message.as_deref().or_else(tool)
+        self.spec.gate.message.as_deref().or_else(|| self.tool()?.gate.message.as_deref())
+    }
+
+    fn tool(&self) -> Option<&'a DeclaredTool> {
+        let StepAction::Tool(name) = &self.spec.action else { return None };
+        tool_body::declared(&self.node.view.spec, name)
     }
 
     fn message_if(&self, asked: bool) -> Option<&'a str> {

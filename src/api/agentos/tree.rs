@@ -62,10 +62,7 @@ impl Tree {
             view.apply(entry);
             return true;
         }
-        match &entry.fact {
-            Fact::RunStarted(start) => self.adopt(entry, start),
-            _ => false,
-        }
+        matches!(&entry.fact, Fact::RunStarted(start) if self.adopt(entry, start))
     }
 
     /// The root again, with what is known beside its entries.

@@ -28,6 +28,7 @@ fn put_step(line: &mut Line, key: &StepKey, located: &Located<'_>) {
 
 impl Teller<'_> {
     /// Where a workflow stands.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other facts are told for every kind of run")]
     pub(super) fn tell_workflow(&mut self, fact: &Fact) {
         match fact {
             Fact::RunStarted(_) => self.event(Name::WorkflowStarted, |_| {}),
@@ -47,6 +48,7 @@ impl Teller<'_> {
     }
 
     /// What became of a step.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other facts are about no step")]
     pub(super) fn tell_step(&mut self, fact: &Fact) {
         match fact {
             Fact::StepStarted { step, .. } => self.step_started(step),
@@ -147,9 +149,11 @@ impl Teller<'_> {
             // What never began has no end either.
             _ if step.attempt == 0 => self.step_completed(key, output),
             StepAction::Loop { .. } => self.loop_completed(key, spec, step),
-            StepAction::Parallel(_) | StepAction::Condition { .. } | StepAction::Router { .. } => {
-                self.holder_completed(key, spec, step);
+            StepAction::Parallel(_) => self.holder_completed(Name::ParallelExecutionCompleted, key, step),
+            StepAction::Condition { .. } => {
+                self.holder_completed(Name::ConditionExecutionCompleted, key, step);
             }
+            StepAction::Router { .. } => self.holder_completed(Name::RouterExecutionCompleted, key, step),
         }
     }
 
@@ -181,13 +185,8 @@ impl Teller<'_> {
         });
     }
 
-    fn holder_completed(&mut self, key: &StepKey, spec: &StepSpec, step: &StepView) {
+    fn holder_completed(&mut self, name: Name, key: &StepKey, step: &StepView) {
         let node = self.node;
-        let name = match spec.action {
-            StepAction::Parallel(_) => Name::ParallelExecutionCompleted,
-            StepAction::Condition { .. } => Name::ConditionExecutionCompleted,
-            _ => Name::RouterExecutionCompleted,
-        };
         self.step_event(name, key, |line, located| {
             let results = inner_outputs(node, located.spec, key);
             match (&located.spec.action, step.choices.last()) {
