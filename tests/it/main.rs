@@ -42,6 +42,7 @@ mod agentos_streams;
 mod agentos_teams;
 mod agentos_trees;
 mod agentos_websocket;
+mod agentos_workflows;
 mod clients;
 mod teams;
 mod workflows;
