@@ -33,12 +33,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let catalog = Catalog::load("agents".as_ref(), &defaults).map_err(|faults| format!("{faults:?}"))?;
     let runtime = Runtime::open(Parts {
-        store: store::open(&StoreConfig::Memory {}, "data".as_ref()).await?,
+        store: store::open(&StoreConfig::Memory {}, "data".as_ref()).await?.store,
         models: Models::default().with("scripted", Arc::new(Scripted::new(ScriptedConfig::default())?)),
         registry,
         catalog,
         clock: Arc::new(WallClock::default()),
         queue_depth: 16,
+        most_at_once: 1000,
         pieces_may_be_lost: false,
     })
     .await?;

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::http::KeepAlive;
-use actix_web::{HttpServer, web};
-use anyhow::{Context, Result, anyhow};
+use actix_web::web;
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
 
 use crate::access::{Clear, Tokens};
 use crate::api::body::Limits;
+use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
 use crate::capability::egress::Egress;
 use crate::capability::registry::Registry;
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, ProviderConfig, ProviderKind};
+use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
@@ -24,19 +26,7 @@ use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::{Parts, Runtime};
-use crate::store::{self, StoreConfig};
-
-/// A request's head must be there by then (promise S20).
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A connection that says nothing is closed after this (promise S20).
-const IDLE_CONNECTION: Duration = Duration::from_secs(75);
-
-/// Connections a worker holds; there are two workers where nothing is said (promise S21).
-const MAX_CONNECTIONS: usize = 10_000;
-
-/// What open answers get to be written out when the server stops.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+use crate::store::{self, Opened, StoreConfig};
 
 /// A server that is ready to run.
 pub struct App {
@@ -75,7 +65,9 @@ impl App {
             limits: Limits {
                 json_bytes: config.server.json_bytes,
                 multipart_bytes: config.server.multipart_bytes,
+                body: Duration::from_secs(config.server.body_seconds),
             },
+            streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
             docs: true,
         });
         let (server, address) = listen(config, state)?;
@@ -123,22 +115,39 @@ async fn close(runtime: Runtime, server: ServerHandle, drain: Duration, stop: im
 }
 
 fn listen(config: &Config, state: web::Data<ApiState>) -> Result<(Server, SocketAddr)> {
-    let server = HttpServer::new(move || api::app(state.clone(), |_| {}))
-        .workers(config.server.workers)
-        .tcp_nodelay(true)
-        // A client that closes its side has left; without this, only a write would show it.
-        .h1_allow_half_closed(false)
-        .keep_alive(KeepAlive::Timeout(IDLE_CONNECTION))
-        .client_request_timeout(HEAD_DEADLINE)
-        // A client that has gone is noticed at once, not at the next word it is sent: its run may end with it.
-        .h1_allow_half_closed(false)
-        .max_connections(MAX_CONNECTIONS)
-        .shutdown_timeout(LAST_WORDS.as_secs())
-        .disable_signals()
-        .bind((config.host.as_str(), config.port))
-        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
-    let address = server.addrs().first().copied().ok_or_else(|| anyhow!("nothing to listen on"))?;
-    Ok((server.run(), address))
+    let most_connections = connections(config);
+    let seconds = Duration::from_secs;
+    let bounds = Bounds {
+        workers: config.server.workers,
+        head: seconds(config.server.head_seconds),
+        idle: seconds(config.server.idle_seconds),
+        write: seconds(config.server.write_seconds),
+        most_connections,
+    };
+    api::server::listen((config.host.as_str(), config.port), bounds, state)
+        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))
+}
+
+/// Files for what is neither a connection nor a run: the store, the log, tools.
+const OTHER_FILES: usize = 256;
+
+/// How many connections there may be: as many as are configured, unless the system lets the program open fewer
+/// files. It is asked for all it gives.
+fn connections(config: &Config) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    let files = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    // A run may hold a connection to its provider.
+    let others = config.runs.most_at_once.saturating_add(OTHER_FILES);
+    let left = files.saturating_sub(others).max(files / 2);
+    let most = config.server.most_connections;
+    if left < most {
+        tracing::warn!(files, "{files} files may be open, so {left} connections are taken and not {most}");
+    }
+    most.min(left)
 }
 
 /// The runtime of a configuration, on this store.
@@ -149,12 +158,18 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let registry = registry();
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
-    let store = store::open(&store, &config.data).await?;
+    let Opened { store, lost } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
-    let queue_depth = config.runs.queue_depth;
-    let pieces_may_be_lost = false;
-    Ok(Runtime::open(Parts { store, models, registry, catalog, clock, queue_depth, pieces_may_be_lost })
-        .await?)
+    let RunsConfig { queue_depth, most_at_once, drain_seconds: _ } = config.runs;
+    let pieces_may_be_lost = lost.is_some();
+    let parts =
+        Parts { store, models, registry, catalog, clock, queue_depth, most_at_once, pieces_may_be_lost };
+    let runtime = Runtime::open(parts).await?;
+    if let Some(lost) = lost {
+        // Only now: what follows from it is in the logs.
+        lost.settle().with_context(|| format!("the data folder {}", config.data.display()))?;
+    }
+    Ok(runtime)
 }
 
 fn registry() -> Registry {

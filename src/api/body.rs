@@ -32,11 +32,13 @@ pub struct Limits {
     pub json_bytes: usize,
     /// Largest multipart body, in bytes.
     pub multipart_bytes: usize,
+    /// A body that takes longer to arrive is given up.
+    pub body: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { json_bytes: MAX_JSON_BYTES, multipart_bytes: MAX_MULTIPART_BYTES }
+        Self { json_bytes: MAX_JSON_BYTES, multipart_bytes: MAX_MULTIPART_BYTES, body: BODY_DEADLINE }
     }
 }
 
@@ -49,7 +51,7 @@ impl Limits {
 
 /// Deepest nesting of a JSON body.
 pub const MAX_DEPTH: usize = 64;
-/// A body that takes longer to arrive is given up.
+/// How long a body may take to arrive where nothing is configured.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 const LONE_SURROGATE: &str = "must not hold a surrogate that stands alone";
@@ -97,7 +99,7 @@ impl<T: FromFields + 'static> FromRequest for Query<T> {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes, within [`BODY_DEADLINE`].
+/// Reads a whole body of at most `limit` bytes, within the time a body has ([`Limits`]).
 ///
 /// # Errors
 /// 413 over the limit, 408 after the deadline, 415 for a compressed body, 400 if the client breaks off.
@@ -107,25 +109,30 @@ pub fn read(
     limit: usize,
 ) -> LocalBoxFuture<'static, Result<Bytes, Problem>> {
     let refused = refusal(request, limit);
+    let deadline = Limits::of(request).body;
     let mut noting = Noting::of(request);
     let payload = payload.take();
     Box::pin(async move {
         if let Some(problem) = refused {
             return Err(problem);
         }
-        match tokio::time::timeout(BODY_DEADLINE, collect(payload, limit)).await {
-            Ok(bytes) => {
-                let bytes = bytes?;
-                noting.take_in(&bytes);
-                noting.done();
-                Ok(bytes)
-            }
-            Err(_) => {
-                let message = "The request body took too long to arrive";
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
-            }
-        }
+        let bytes = in_time(deadline, collect(payload, limit)).await?;
+        noting.take_in(&bytes);
+        noting.done();
+        Ok(bytes)
     })
+}
+
+/// The body, unless the client takes too long to send it.
+pub(super) async fn in_time<T>(
+    deadline: Duration,
+    body: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let late = |_| {
+        let message = "The request body took too long to arrive";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    };
+    tokio::time::timeout(deadline, body).await.map_err(late)?
 }
 
 /// What the head alone says against the body.

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 
-use super::body::{self, BODY_DEADLINE, Limits};
+use super::body::{self, Limits};
 use super::fields::{Fields, FromFields, Place};
 use super::once::Noting;
 use super::problem::{Problem, Violation};
@@ -123,19 +123,14 @@ fn multipart<T: FromFields + 'static>(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> LocalBoxFuture<'static, Result<Form<T>, Problem>> {
-    let limit = Limits::of(request).multipart_bytes;
-    if let Some(problem) = body::refusal(request, limit) {
+    let limits = Limits::of(request);
+    if let Some(problem) = body::refusal(request, limits.multipart_bytes) {
         return Box::pin(async move { Err(problem) });
     }
     let parts = Multipart::new(request.headers(), payload.take());
     let noting = Noting::of(request);
     Box::pin(async move {
-        let parts = tokio::time::timeout(BODY_DEADLINE, Parts::within(limit).read(parts)).await;
-        let Ok(parts) = parts else {
-            let message = "The request body took too long to arrive";
-            return Err(Problem::new(actix_web::http::StatusCode::REQUEST_TIMEOUT, "timeout", message));
-        };
-        let parts = parts?;
+        let parts = body::in_time(limits.body, Parts::within(limits.multipart_bytes).read(parts)).await?;
         parts.note(noting);
         Ok(Form { fields: Fields::of_pairs(Place::Body, parts.texts).read()?, uploads: parts.uploads })
     })

@@ -1,13 +1,14 @@
 //! What every request passes before and after its handler.
 
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{ResponseHead, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 use futures::FutureExt;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::caller::Caller;
+use super::pace::Floor;
 use super::problem::Problem;
 use super::unread;
 
@@ -35,21 +37,22 @@ const OPEN: [&str; 10] = [
     "/workflows/ws",
 ];
 
-/// Gives every answer an id, and every failure a body of JSON.
+/// Gives every answer an id, and every failure a body of JSON. A server that stops asks for another connection.
 pub(super) async fn finish(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id();
-    let held = unread::hold(&mut request);
+    let held = Rc::new((unread::hold(&mut request), Floor::take(&request)));
+    let is_last = request.app_data::<web::Data<ApiState>>().is_some_and(|state| state.runtime.is_stopping());
     match next.call(request).await {
         Ok(mut response) => {
-            identify(response.headers_mut(), &id);
+            mark(response.response_mut().head_mut(), &id, is_last);
             Ok(in_json(response.map_into_boxed_body()).map_body(|_, body| unread::until_written(held, body)))
         }
         Err(mut error) => {
             error.add_response_mapper(move |mut response| {
-                identify(response.headers_mut(), &id);
+                mark(response.head_mut(), &id, is_last);
                 response.map_body(|_, body| unread::until_written(held.clone(), body))
             });
             Err(error)
@@ -57,8 +60,12 @@ pub(super) async fn finish(
     }
 }
 
-/// Sets the id, readable by browsers where other headers are.
-fn identify(headers: &mut HeaderMap, id: &HeaderValue) {
+/// Sets the id, readable by browsers where other headers are, and says if the connection ends here.
+fn mark(head: &mut ResponseHead, id: &HeaderValue, is_last: bool) {
+    if is_last {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    let headers = head.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
     let exposed = headers.get(ACCESS_CONTROL_EXPOSE_HEADERS).and_then(|names| names.to_str().ok());
     if let Some(Ok(more)) = exposed.map(|names| HeaderValue::from_str(&format!("{names}, {REQUEST_ID}"))) {

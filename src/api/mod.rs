@@ -14,7 +14,9 @@ pub mod fields;
 pub mod form;
 mod guard;
 pub mod once;
+mod pace;
 pub mod problem;
+pub mod server;
 pub mod sse;
 mod unread;
 
@@ -27,6 +29,8 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
+
+use tokio::sync::Semaphore;
 
 use crate::access::Tokens;
 use crate::runtime::Runtime;
@@ -45,6 +49,8 @@ pub struct ApiState {
     pub origins: BTreeSet<String>,
     /// How large bodies may be.
     pub limits: Limits,
+    /// A place for each stream of events that may be open.
+    pub streams: Arc<Semaphore>,
     /// Whether the interface's description is served: `/openapi.json`, `/docs` and `/redoc`.
     pub docs: bool,
 }
@@ -74,8 +80,7 @@ pub const AGNO_ORIGINS: [&str; 6] = [
 
 /// A worker's application: all surfaces behind all guards. `more` mounts what is served beside them.
 ///
-/// The server around it must bound heads (5 s), idle connections (75 s) and their number; bodies and
-/// everything inside are bounded here.
+/// [`server`] bounds heads, connections and their number; bodies and everything inside are bounded here.
 pub fn app(
     state: web::Data<ApiState>,
     more: impl FnOnce(&mut ServiceConfig),

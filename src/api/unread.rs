@@ -37,20 +37,17 @@ impl Stream for Held {
     }
 }
 
-/// The same answer, with the body held until it is written.
-pub(super) fn until_written(held: Option<Held>, body: BoxBody) -> BoxBody {
-    match held {
-        Some(held) => BoxBody::new(Answer { body, _held: held }),
-        None => body,
-    }
+/// The same answer, with something held until it is written.
+pub(super) fn until_written(held: impl Unpin + 'static, body: BoxBody) -> BoxBody {
+    BoxBody::new(Answer { body, _held: held })
 }
 
-struct Answer {
+struct Answer<H> {
     body: BoxBody,
-    _held: Held,
+    _held: H,
 }
 
-impl MessageBody for Answer {
+impl<H: Unpin> MessageBody for Answer<H> {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -2,6 +2,7 @@
 
 mod chat;
 pub mod check;
+mod dump;
 pub mod schema;
 mod serve;
 pub mod token;
@@ -49,6 +50,25 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Write everything that is stored to a file, as JSON Lines, while no server runs.
+    ///
+    /// It can be imported with any engine. Tokens are not part of it: they are in tokens.json in the data folder.
+    /// What is damaged is named and left out, and the exit code is 1.
+    Export {
+        /// Where to; `-` is stdout.
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Fill an empty data folder from an exported file; a file that was cut or altered changes nothing.
+    Import {
+        /// Where from; `-` is stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Read everything that is stored and say what is damaged, while no server runs; the exit code is 1 then.
+    Verify(Settings),
     /// Print the JSON Schema of a file, for editors.
     Schema {
         /// Which file.
@@ -134,6 +154,9 @@ pub fn run() -> ExitCode {
             TokenAction::List => token::list(&config.data),
             TokenAction::Revoke { name } => token::revoke(&config.data, name),
         }),
+        Command::Export { file, settings } => with(&settings, |config| dump::export(&config, &file)),
+        Command::Import { file, settings } => with(&settings, |config| dump::import(&config, &file)),
+        Command::Verify(settings) => with(&settings, |config| dump::verify(&config)),
         Command::Schema { what } => schema::run(what),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,15 +13,24 @@ use crate::app::App;
 use crate::config::{Config, LogFormat};
 use crate::domain::spec::Spec;
 
+/// What the program gets to end, beside the time runs get; then it ends as it is (promise P12).
+const LAST_MOMENT: Duration = Duration::from_secs(4);
+
+/// What work that cannot be called off gets at the end.
+const LOOSE_ENDS: Duration = Duration::from_millis(500);
+
+/// The exit code of a program that was told twice to end.
+const TOLD_TWICE: i32 = 130;
+
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> ExitCode {
     log(&config);
-    let served = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(serve(&config)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let served = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let served = runtime.block_on(serve(&config));
+        runtime.shutdown_timeout(LOOSE_ENDS);
+        served
+    });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error),
@@ -30,15 +40,32 @@ pub(super) fn run(config: Config) -> ExitCode {
 async fn serve(config: &Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::build(config).await?;
-    greet(config, &app);
-    app.run(async move {
+    let mut told = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    };
+    let app = App::build(config).await?;
+    greet(config, &app);
+    let patience = Duration::from_secs(config.runs.drain_seconds).saturating_add(LAST_MOMENT);
+    app.run(async move {
+        told().await;
+        std::thread::spawn(move || end_after(patience));
+        tokio::spawn(async move {
+            told().await;
+            tracing::warn!("told twice to end: ending as it is");
+            std::process::exit(TOLD_TWICE);
+        });
     })
     .await
+}
+
+/// Ends the program whatever hangs. What was acknowledged is on the disk; the next start takes up the rest.
+fn end_after(patience: Duration) {
+    std::thread::sleep(patience);
+    tracing::warn!("something does not end: ending without it");
+    std::process::exit(0);
 }
 
 fn log(config: &Config) {
@@ -49,6 +76,8 @@ fn log(config: &Config) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
+    // Where a panic is caught it becomes an error, and the log is the place for the rest.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
 fn greet(config: &Config, app: &App) {

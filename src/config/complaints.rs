@@ -30,6 +30,13 @@ impl Config {
             ("server.json_bytes", at_least_one(self.server.json_bytes)),
             ("server.multipart_bytes", at_least_one(self.server.multipart_bytes)),
             ("server.workers", at_least_one(self.server.workers)),
+            ("server.head_seconds", a_time(self.server.head_seconds)),
+            ("server.body_seconds", a_time(self.server.body_seconds)),
+            ("server.idle_seconds", a_time(self.server.idle_seconds)),
+            ("server.write_seconds", a_time(self.server.write_seconds)),
+            ("server.most_connections", at_least_one(self.server.most_connections)),
+            ("server.most_streams", at_least_one(self.server.most_streams)),
+            ("runs.most_at_once", at_least_one(self.runs.most_at_once)),
         ];
         let complaint = |(key, message): (&str, Option<String>)| {
             message.map(|message| Complaint { key: key.into(), message })
@@ -74,4 +81,9 @@ fn check_origin(origin: &str) -> Option<String> {
 
 fn at_least_one(number: usize) -> Option<String> {
     (number == 0).then(|| "must be at least 1".into())
+}
+
+/// Seconds that end while somebody still remembers their beginning.
+fn a_time(seconds: u64) -> Option<String> {
+    (!(1..=86_400).contains(&seconds)).then(|| "must be between 1 and 86400".into())
 }

@@ -105,6 +105,18 @@ pub struct ServerConfig {
     pub multipart_bytes: usize,
     /// Threads that serve HTTP.
     pub workers: usize,
+    /// How long a request's head may take to arrive, in seconds.
+    pub head_seconds: u64,
+    /// How long a request's body may take to arrive, in seconds.
+    pub body_seconds: u64,
+    /// How long a connection may say nothing between two requests, in seconds.
+    pub idle_seconds: u64,
+    /// How long a client may take nothing of what is sent to it, in seconds.
+    pub write_seconds: u64,
+    /// Connections at a time; more are answered 503. Fewer where the system lets the program open fewer files.
+    pub most_connections: usize,
+    /// Streams of events at a time; more are answered 503.
+    pub most_streams: usize,
 }
 
 /// Runs.
@@ -113,6 +125,8 @@ pub struct ServerConfig {
 pub struct RunsConfig {
     /// How many runs of a session may wait behind the one that is going.
     pub queue_depth: usize,
+    /// How many runs may be going or waiting for their turn, in all sessions together; more are answered 503.
+    pub most_at_once: usize,
     /// How long a stopping server waits for runs to come to rest.
     pub drain_seconds: u64,
 }

@@ -8,12 +8,13 @@ mod asking;
 mod children;
 mod handing;
 
-use children::Given;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+use children::Given;
 
 use super::Inner;
 use super::desk::Desk;
@@ -38,7 +39,7 @@ const RETRY_WRITE: Duration = Duration::from_millis(500);
 const LONGEST_RUN: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Numbers that a power cut may have eaten, at most: a log's pieces are synced before they take more bytes.
-const MOST_PIECES_LOST: u64 = 1 << 20;
+pub(super) const MOST_PIECES_LOST: u64 = 1 << 20;
 
 /// Drives one run.
 pub(super) struct Driver {
@@ -62,10 +63,10 @@ pub(super) struct Driver {
     first: Option<Seq>,
     /// Its last entry that was written, pieces not counted.
     last: Seq,
-    /// Whether pieces that were shown may be missing in the log.
-    lost_pieces: bool,
     /// Earlier runs' messages, read when the run's turn comes.
     history: Vec<Message>,
+    /// To be one of the runs there may be; given back with the driver.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a run is no longer driven, without having come to rest.
@@ -121,9 +122,15 @@ impl Driver {
             claim: Claim::none(),
             first: None,
             last: 0,
-            lost_pieces: false,
             history: Vec::new(),
+            permit: None,
         }
+    }
+
+    /// Counts among the runs there may be; one that was accepted before may go on uncounted.
+    pub(super) fn permitted(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        self.permit = permit;
+        self
     }
 
     /// A run that is being accepted: its first fact is not written yet.
@@ -150,10 +157,13 @@ impl Driver {
         self
     }
 
-    /// A run of a server whose machine lost its power: pieces that were shown may be gone.
-    pub(super) fn after_power_cut(mut self) -> Self {
-        self.lost_pieces = true;
-        self
+    /// After the machine lost its power: says that pieces which were shown may be gone, so that their numbers are
+    /// never used again. Nothing else may be written to the log before.
+    pub(super) async fn lose_pieces(&mut self) -> Result<(), Error> {
+        if self.machine.is_asking() {
+            self.take(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
+        }
+        self.write_once().await
     }
 
     /// Drives until the run is over or waits for somebody.
@@ -205,9 +215,6 @@ impl Driver {
 
     async fn go(&mut self) -> Result<(), Halt> {
         if self.machine.is_asking() {
-            if std::mem::take(&mut self.lost_pieces) {
-                self.record(News::PiecesLost { pieces: MOST_PIECES_LOST })?;
-            }
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }

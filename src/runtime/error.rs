@@ -65,7 +65,7 @@ pub enum Error {
     /// No room on the disk.
     #[error("the disk is full; nothing was changed")]
     Full,
-    /// Not now: the store is away, or the server is stopping.
+    /// Not now: the store is away, too many runs are going, or the server is stopping.
     #[error("{0}")]
     Unavailable(String),
     /// What is stored of it cannot be read; which part was logged.

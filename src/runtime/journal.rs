@@ -29,7 +29,13 @@ const KEPT_ROOMS: usize = 128;
 const LAST_ENTRIES: usize = 8;
 
 /// Entries read from the store at a time.
-const READ_AHEAD: usize = 64;
+const READ_AHEAD: usize = 8;
+
+/// What a watcher holds of them, in bytes and about, but for a single one that is larger.
+const AHEAD_BYTES: usize = 32 * 1024;
+
+/// Pieces passed on at a time: each becomes an event, which is many times as large.
+const PIECES_AT_ONCE: u64 = 32;
 
 /// Lost races against another process before a write is given up.
 const MAX_RACES: usize = 5;
@@ -267,7 +273,7 @@ struct Watcher {
     room: Arc<Room>,
     head: watch::Receiver<Mark>,
     at: Seq,
-    ahead: VecDeque<Entry>,
+    ahead: VecDeque<Arc<Entry>>,
 }
 
 impl Watcher {
@@ -278,14 +284,12 @@ impl Watcher {
             if mark == Mark::Gone {
                 return None;
             }
-            if let Some(entry) =
-                self.ahead.pop_front().map(Arc::new).or_else(|| self.room.recent_after(self.at))
-            {
+            if let Some(entry) = self.ahead().or_else(|| self.room.recent_after(self.at)) {
                 return Some(Ok(self.take(entry)));
             }
             if mark != Mark::At(self.at) {
                 match self.journal.store.read(&self.room.log, self.at, READ_AHEAD).await {
-                    Ok(entries) => self.ahead = entries.into(),
+                    Ok(entries) => self.ahead = bounded(entries),
                     Err(error) => return Some(Err(error.into())),
                 }
                 if !self.ahead.is_empty() {
@@ -298,18 +302,70 @@ impl Watcher {
         }
     }
 
-    /// Passes an entry on, without the pieces the reader has.
+    /// The next of what was read ahead; it stays there until all of it was passed on.
+    fn ahead(&mut self) -> Option<Arc<Entry>> {
+        while self.ahead.front().is_some_and(|entry| entry.last_seq() <= self.at) {
+            self.ahead.pop_front();
+        }
+        self.ahead.front().cloned()
+    }
+
+    /// Passes an entry on, without the pieces the reader has, and not too many at once.
     fn take(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
         let seen = self.at.saturating_add(1).saturating_sub(entry.seq);
-        self.at = entry.last_seq();
-        let Fact::Said { pieces } = &entry.fact else { return entry };
-        if seen == 0 {
+        let Fact::Said { pieces } = &entry.fact else {
+            self.at = entry.last_seq();
+            return entry;
+        };
+        if seen == 0 && entry.fact.width() <= PIECES_AT_ONCE {
+            self.at = entry.last_seq();
             return entry;
         }
         let skip = usize::try_from(seen).unwrap_or(usize::MAX);
-        let pieces = pieces.iter().skip(skip).cloned().collect();
+        let pieces: Vec<Piece> = pieces.iter().skip(skip).take(PIECES_AT_ONCE as usize).cloned().collect();
         let (run, at) = (entry.run, entry.at);
-        Arc::new(Entry { seq: entry.seq.saturating_add(seen), run, at, fact: Fact::Said { pieces } })
+        let part = Entry { seq: entry.seq.saturating_add(seen), run, at, fact: Fact::Said { pieces } };
+        self.at = part.last_seq();
+        Arc::new(part)
+    }
+}
+
+/// As many of the entries as a watcher may hold.
+fn bounded(entries: Vec<Entry>) -> VecDeque<Arc<Entry>> {
+    let mut bytes = 0_usize;
+    let fits = |entry: &Entry| {
+        let fits = bytes < AHEAD_BYTES;
+        bytes = bytes.saturating_add(weight(&entry.fact));
+        fits
+    };
+    entries.into_iter().take_while(fits).map(Arc::new).collect()
+}
+
+/// About how many bytes a fact holds; what may be large is taken to be.
+fn weight(fact: &Fact) -> usize {
+    match fact {
+        Fact::Said { pieces } => {
+            let text = |(Piece::Text(text) | Piece::Reasoning(text)): &Piece| text.len();
+            pieces.iter().map(text).sum()
+        }
+        Fact::RunStarted(_)
+        | Fact::RunPrepared { .. }
+        | Fact::ToolFinished { .. }
+        | Fact::StepFinished { .. }
+        | Fact::Steered { .. } => AHEAD_BYTES,
+        Fact::ModelAnswered { tool_calls, .. } if !tool_calls.is_empty() => AHEAD_BYTES,
+        Fact::ModelCalled { .. }
+        | Fact::Lost { .. }
+        | Fact::ModelAnswered { .. }
+        | Fact::ModelFailed { .. }
+        | Fact::ToolStarted { .. }
+        | Fact::ToolDoubted { .. }
+        | Fact::StepStarted { .. }
+        | Fact::StepDecided { .. }
+        | Fact::StepFailed { .. }
+        | Fact::Paused { .. }
+        | Fact::Resumed { .. }
+        | Fact::RunFinished { .. } => 1024,
     }
 }
 

@@ -29,7 +29,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::capability::registry::Registry;
@@ -67,8 +68,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
     pub queue_depth: usize,
-    /// Whether the machine was started anew since the store was last open, so that pieces of answers that were
-    /// shown may be gone.
+    /// Runs of all sessions together that may be going or waiting for their turn.
+    pub most_at_once: usize,
+    /// Whether the machine was started anew since a runtime was last opened on the store, so that pieces of answers
+    /// that were shown may be gone. It stays so until [`Runtime::open`] is done, however often that is tried.
     pub pieces_may_be_lost: bool,
 }
 
@@ -82,11 +85,14 @@ struct Inner {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     queue_depth: usize,
+    /// One for each run that may be driven or wait for it.
+    permits: Arc<Semaphore>,
     journal: Arc<Journal>,
     lanes: Lanes,
     receipts: Receipts,
     idle: Notify,
     stopping: AtomicBool,
+    let_go: CancellationToken,
     since: Timestamp,
     toolboxes: Mutex<HashMap<ComponentId, Composed>>,
 }
@@ -106,10 +112,12 @@ impl Runtime {
             catalog: Arc::new(parts.catalog),
             clock: parts.clock,
             queue_depth: parts.queue_depth,
+            permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
             receipts: Receipts::default(),
             idle: Notify::new(),
             stopping: AtomicBool::new(false),
+            let_go: CancellationToken::new(),
             toolboxes: Mutex::default(),
         });
         let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
@@ -136,7 +144,18 @@ impl Runtime {
         // Time running out is an answer too: the count below tells.
         let _ = tokio::time::timeout(patience, quiet).await;
         self.0.lanes.abandon();
+        self.0.let_go.cancel();
         self.0.lanes.busy()
+    }
+
+    /// Whether it lets nothing new begin, because the server stops.
+    pub fn is_stopping(&self) -> bool {
+        self.0.is_stopping()
+    }
+
+    /// Ends when the server lets go of what is still going, to take it up at its next start.
+    pub fn let_go(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.let_go.clone().cancelled_owned()
     }
 
     /// What can be run.

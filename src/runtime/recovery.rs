@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::desk::Desk;
+use super::driver::{Driver, MOST_PIECES_LOST};
 use super::error::Error;
 use super::lanes::LiveRun;
 use super::records::{self, OPEN_RUN};
@@ -25,30 +26,57 @@ pub(super) async fn recover(inner: &Arc<Inner>, power_cut: bool) -> Result<usize
     let mut open = open_runs(inner).await?;
     // Within a session, the order in which they were accepted.
     open.sort_by_key(|(_, run)| run.first);
+    // All are read before the first is driven: a store that is away now ends the start, and no run is left out.
+    let mut drivers = Vec::with_capacity(open.len());
     let mut taken_up = 0_usize;
     for (owner, run) in open {
-        let taken = match take_up(inner, &owner, &run, power_cut).await {
-            Err(Error::Damaged) => bury(inner, &owner, &run).await,
-            taken => taken,
+        let driver = match driver_of(inner, &owner, &run, power_cut).await {
+            Err(Error::Damaged) => bury(inner, &owner, &run).await.map(|()| None),
+            driver => driver.map(Some),
         };
-        match taken {
-            Ok(()) => taken_up = taken_up.saturating_add(1),
+        match driver {
+            Ok(driver) => {
+                taken_up = taken_up.saturating_add(1);
+                drivers.extend(driver);
+            }
+            Err(error) if is_passing(&error) => return Err(error),
             Err(error) => {
                 tracing::error!(run.id = %run.id, %error, "run {} cannot be taken up again", run.id)
             }
         }
     }
+    for driver in drivers {
+        tracing::info!(run.id = %driver.live.run, "taking up run {} again", driver.live.run);
+        inner.clone().enter(driver, None).await?;
+    }
     Ok(taken_up)
 }
 
-async fn take_up(inner: &Arc<Inner>, owner: &Owner, run: &Run, power_cut: bool) -> Result<(), Error> {
+/// Whether the same may succeed once the store is back.
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_) | Error::Full)
+}
+
+async fn driver_of(inner: &Arc<Inner>, owner: &Owner, run: &Run, power_cut: bool) -> Result<Driver, Error> {
     let live = LiveRun::new(run.id, Log { owner: owner.clone(), session: run.session.clone() });
     let mut driver = inner.driver_of(run, live).await?;
     if power_cut {
-        driver = driver.after_power_cut();
+        driver.lose_pieces().await?;
+        for below in inner.tree(owner, run.id).await?.iter().filter(|below| !below.status.is_over()) {
+            lose_pieces(inner, owner, below).await?;
+        }
     }
-    tracing::info!(run.id = %run.id, "taking up run {} again", run.id);
-    inner.clone().enter(driver, None).await.map(drop)
+    Ok(driver)
+}
+
+/// Says in the log of a run that is driven by another that pieces which were shown may be gone.
+async fn lose_pieces(inner: &Arc<Inner>, owner: &Owner, run: &Run) -> Result<(), Error> {
+    if !inner.replayed(owner, run).await?.is_asking() {
+        return Ok(());
+    }
+    let room = inner.journal.room(&Log { owner: owner.clone(), session: run.session.clone() });
+    let facts = [(inner.clock.now(), Fact::Lost { pieces: MOST_PIECES_LOST })];
+    inner.journal.append(&room, None, &[(run.id, &facts)], |_| Ok(())).await.map(drop)
 }
 
 /// Ends a run whose log cannot be read back: nobody could ever drive it on, and none may look as if it were going.
@@ -89,6 +117,7 @@ async fn open_runs(inner: &Inner) -> Result<Vec<(Owner, Run)>, Error> {
             };
             match inner.stored_run(&mark.owner, id).await {
                 Ok(run) => found.push((mark.owner, run)),
+                Err(error) if is_passing(&error) => return Err(error),
                 Err(error) => tracing::error!(run.id = %id, %error, "an open run has no readable record"),
             }
         }

@@ -32,7 +32,8 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::NoComponent`]; [`Error::SessionTaken`]; [`Error::Busy`] when too many wait, or the agent refuses
-    /// a second message; [`Error::Unavailable`] while the server is stopping; what the store says.
+    /// a second message; [`Error::Unavailable`] when too many are going, or the server is stopping; what the store
+    /// says.
     pub async fn start(&self, owner: &Owner, order: StartRun) -> Result<Started, Error> {
         self.start_once(owner, order, Claim::none()).await
     }
@@ -330,6 +331,8 @@ impl Inner {
         manners: Manners,
         claim: Claim,
     ) -> Result<Started, Error> {
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
         let at = self.clock.now();
         let run = RunId(self.clock.fresh());
         let session = start.session.clone();
@@ -345,6 +348,7 @@ impl Inner {
         let mut stage = live.watch();
         let driver = Driver::new(self.clone(), live, room, machine, toolbox, components)
             .opening((at, Fact::RunStarted(Box::new(start))))
+            .permitted(Some(permit))
             .claimed(claim);
         let queued = self.clone().enter(driver, Some(manners)).await?;
         let reached = stage.wait_for(|stage| !matches!(stage, Stage::Accepting)).await;
@@ -409,8 +413,9 @@ impl Inner {
         let toolbox = self.toolbox(&machine.view().spec, &components);
         let (toolbox, broken) =
             toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
-        let mut driver =
-            Driver::new(self.clone(), live, room, machine, toolbox, components).resuming(stored.first);
+        let mut driver = Driver::new(self.clone(), live, room, machine, toolbox, components)
+            .resuming(stored.first)
+            .permitted(self.permits.clone().try_acquire_owned().ok());
         if let Some(why) = broken {
             tracing::error!(why, run.id = %stored.id, "a run's tools cannot be composed any more");
             driver.take(News::Broken(Failure::new("invalid_agent", why)))?;

@@ -18,7 +18,8 @@ use crate::domain::document::{Key, Page, Query, Record, Tags};
 use crate::domain::fact::{Entry, Seq};
 use crate::domain::id::{Owner, SessionId};
 
-pub use self::embedded::open;
+pub use self::embedded::dump;
+pub use self::embedded::{LostPieces, Opened, open};
 
 /// Names a log: a session of an owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,7 +117,7 @@ pub enum Expect {
 }
 
 /// Why a store did not do it.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Somebody was faster, or the caller is wrong about what is stored.
     #[error("conflict on {0}")]
@@ -175,6 +176,14 @@ pub enum OpenError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+impl OpenError {
+    /// Whether room on the disk would mend it.
+    fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
 }
 
 /// Where things are kept: `[store.memory]`, `[store.sled]` or `[store.redb]`.

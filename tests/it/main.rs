@@ -26,8 +26,10 @@ mod models;
 
 // What users write, and the program they start.
 mod catalog;
+mod clients_and_load;
 mod configuration;
 mod program;
+mod stopping;
 
 // The AgentOS surface.
 mod agentos_events;
@@ -48,5 +50,11 @@ mod teams;
 mod workflows;
 
 // What these stand on.
+#[path = "../../benches/soak/dice.rs"]
+mod dice;
+#[path = "../../benches/soak/disk/mod.rs"]
+#[expect(dead_code, reason = "shared with the soak program, which uses all of it")]
+mod disk;
 mod facts;
+mod faulty_disk;
 mod harness;

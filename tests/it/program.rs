@@ -230,7 +230,7 @@ fn good_files_are_counted() {
 fn the_help_names_every_command() {
     let folder = folder("", &[]);
     let help = text(&run(folder.path(), &["--help"]).stdout);
-    for command in ["serve", "check", "chat", "token", "schema"] {
+    for command in ["serve", "check", "chat", "token", "export", "import", "verify", "schema"] {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))),
             "{command}: {help}"
@@ -335,4 +335,55 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(refused.status.code(), Some(1));
     let told = text(&refused.stderr);
     assert!(told.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{told}");
+}
+
+#[test]
+fn a_store_is_exported_imported_with_another_engine_and_verified() {
+    let folder = folder("", &[("demo.md", DEMO)]);
+    chat(folder.path(), "Hello\n");
+    let exported = run(folder.path(), &["export", "all.jsonl"]);
+    assert_eq!(exported.status.code(), Some(0), "{}", text(&exported.stderr));
+    assert!(text(&exported.stderr).contains("tokens.json is not part of it"), "{}", text(&exported.stderr));
+    std::fs::write(folder.path().join("redb.toml"), "[store.redb]\n").unwrap();
+    let there = ["--config", "redb.toml", "--data", "there"];
+    let imported = run(folder.path(), &[&["import", "all.jsonl"], &there[..]].concat());
+    assert_eq!(imported.status.code(), Some(0), "{}", text(&imported.stderr));
+    let verified = run(folder.path(), &[&["verify"], &there[..]].concat());
+    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified.stdout));
+    assert!(text(&verified.stdout).starts_with("OK: 2 records and "), "{}", text(&verified.stdout));
+    let again = run(folder.path(), &[&["export", "-"], &there[..]].concat());
+    assert_eq!(again.stdout, std::fs::read(folder.path().join("all.jsonl")).unwrap());
+    let refused = run(folder.path(), &[&["import", "all.jsonl"], &there[..]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("there holds data already"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_in_a_sentence() {
+    let folder = folder("", &[("demo.md", DEMO)]);
+    chat(folder.path(), "Hello\n");
+    let db = folder.path().join("data/sled/db");
+    let mut bytes = std::fs::read(&db).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte ^= 1);
+    std::fs::write(db, bytes).unwrap();
+    for command in ["verify", "export", "serve"] {
+        let arguments: &[&str] = if command == "export" { &["export", "-"] } else { &[command] };
+        let refused = run(folder.path(), arguments);
+        let told = text(&refused.stderr) + &text(&refused.stdout);
+        assert_eq!(refused.status.code(), Some(1), "{command}: {told}");
+        assert!(told.contains("damaged"), "{command}: {told}");
+        assert!(!told.contains("panicked") && !told.contains("backtrace"), "{command}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_a_server_has_is_not_exported_imported_or_verified() {
+    let folder = folder("", &[("demo.md", DEMO)]);
+    let server = Serving::start(folder.path());
+    for arguments in [&["export", "-"][..], &["import", "-"], &["verify"]] {
+        let refused = run(folder.path(), arguments);
+        assert_eq!(refused.status.code(), Some(1));
+        let told = format!("in use by process {}", server.child.id());
+        assert!(text(&refused.stderr).contains(&told), "{}", text(&refused.stderr));
+    }
 }

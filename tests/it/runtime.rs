@@ -55,6 +55,20 @@ async fn heard(runtime: &Runtime, started: &Started, text: &str) {
     }
 }
 
+#[tokio::test]
+async fn many_pieces_are_told_a_few_at_a_time_and_none_is_left_out() {
+    let tape = Tape::blank().await;
+    let stage = Stage::new(tape, |_| Line::Say(vec!["word "; 500]));
+    let runtime = stage.open().await;
+    let started = stage.start(&runtime, "s1").await;
+    finished(&runtime, started.run).await;
+    let entries = story(&runtime, &started).await;
+    let next = entries.iter().map(|entry| entry.last_seq() + 1);
+    assert!(next.zip(entries.iter().skip(1)).all(|(next, entry)| next == entry.seq));
+    assert_eq!(entries.iter().map(said).collect::<String>(), "word ".repeat(500));
+    assert!(entries.iter().all(|entry| entry.fact.width() <= 32));
+}
+
 fn calls_both() -> Line {
     Line::Calls(vec![("c1", "look"), ("c2", "pay")])
 }

@@ -22,6 +22,7 @@ use super::component::ComponentRun;
 use super::decisions::{self, Sent};
 use super::error::Error;
 use super::events::Projector;
+use super::resume::until_let_go;
 use super::run_events::RunEvents;
 use super::runs;
 
@@ -45,20 +46,24 @@ pub(super) async fn go_on(
     // From here on nobody else goes on with this run under the same key.
     let claim = key.claim(runtime, owner).await?;
     let made: Option<MadeRun> = claim.made()?;
+    let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
     let shown = wake(runtime, owner, &run, &sent, claim).await?;
     let response = match (form.stream, form.background) {
         (true, _) => {
             let events = RunEvents::watch(runtime, owner, &session, (run.id, run.first), shown);
             let frames = events.filter_map(move |event| ready((event.index >= shown).then(|| event.frame())));
-            sse::response(frames, Some(runs::SILENCE))
+            sse::response(until_let_go(runtime, run.id, frames), Some(runs::SILENCE), seat)
         }
         (false, true) => runs::accepted(run.id, &session, Status::Running),
         (false, false) => {
             let view = match made {
-                Some(made) => runtime.rested(owner, MadeRun { run: run.id, ..made }).await?,
-                None => runtime.finished(owner, run.id).await?,
+                Some(made) => runtime.rested(owner, MadeRun { run: run.id, ..made }).await,
+                None => runtime.finished(owner, run.id).await,
             };
-            runs::as_object(runtime, owner, &view, made.map(|made| made.since)).await?
+            match view {
+                Ok(view) => runs::as_object(runtime, owner, &view, made.map(|made| made.since)).await?,
+                Err(error) => runs::without_end(error, run.id, &session),
+            }
         }
     };
     Ok(once::marked(response, made.is_some()))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,9 +25,13 @@ pub(super) struct Health {
     instantiated_at: String,
 }
 
-/// `GET /health`
-pub(super) async fn health(state: Data<ApiState>) -> Json<Health> {
-    Json(Health { status: "ok", instantiated_at: state.runtime.since().to_string() })
+/// `GET /health`: 503 while the server stops, so that whoever shares out requests leaves it out.
+pub(super) async fn health(state: Data<ApiState>) -> (Json<Health>, StatusCode) {
+    let (status, code) = match state.runtime.is_stopping() {
+        false => ("ok", StatusCode::OK),
+        true => ("stopping", StatusCode::SERVICE_UNAVAILABLE),
+    };
+    (Json(Health { status, instantiated_at: state.runtime.since().to_string() }), code)
 }
 
 /// What answers here.

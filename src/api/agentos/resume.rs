@@ -2,12 +2,14 @@
 //!
 //! Frames about the stream itself come in another dress than events: JSON with spaces, without a number.
 
+use std::future::Future;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures::future::ready;
+use futures::future;
 use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 
@@ -20,6 +22,7 @@ use crate::domain::fact::Entry;
 use crate::domain::id::{RunId, SessionId};
 use crate::domain::run::Status;
 use crate::domain::spec::ComponentKind;
+use crate::runtime::Runtime;
 
 use super::component::ComponentRun;
 use super::error::Error;
@@ -45,9 +48,11 @@ pub async fn resume(
     let Some(run) = run else { return Ok(unknown(&target.name)) };
     let entries = runtime.entries_of_tree(owner, &run).await?;
     let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
+    let seat = sse::seat(&state)?;
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
-    Ok(sse::response(standing.frames(events), Some(SILENCE)))
+    let frames = until_let_go(runtime, run.id, standing.frames(events));
+    Ok(sse::response(frames, Some(SILENCE), Some(seat)))
 }
 
 /// What a client may say about where it stands.
@@ -120,7 +125,7 @@ impl Standing {
     pub fn frames(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Bytes> {
         let is_workflow = self.is_workflow;
         self.told(events).filter_map(move |told| {
-            ready(match told {
+            future::ready(match told {
                 // Of a workflow nobody says where what is missed ends.
                 Told::Note(note) if is_workflow && note.name == "subscribed" => None,
                 Told::Note(note) => Some(note.frame()),
@@ -141,7 +146,7 @@ impl Standing {
         // After the last event there was when the client asked. Numbers may have been lost in a power cut; then it
         // comes before the next event that has one.
         let mut between = subscribed.filter(|_| missed > 0);
-        let rest = events.filter(move |event| ready(event.index >= has)).flat_map(move |event| {
+        let rest = events.filter(move |event| future::ready(event.index >= has)).flat_map(move |event| {
             let note = between.take_if(|_| event.index.saturating_add(1) >= count).map(Told::Note);
             let is_missed = event.index < count;
             let event = if is_missed { Told::Missed(event) } else { Told::Live(event) };
@@ -207,7 +212,30 @@ impl Standing {
 
 fn unknown(name: &str) -> HttpResponse {
     let error = quoted(&format!("Run {name} not found in buffer or database"));
-    sse::response(stream::iter([control("error", &[("error", error)]).frame()]), None)
+    sse::response(stream::iter([control("error", &[("error", error)]).frame()]), None, None)
+}
+
+/// The same frames; if the server lets go of the run before they end, a last one says that the run goes on.
+pub(super) fn until_let_go<S: Stream<Item = Bytes>>(
+    runtime: &Runtime,
+    run: RunId,
+    frames: S,
+) -> impl Stream<Item = Bytes> + use<S> {
+    let mut frames = Box::pin(frames);
+    let mut let_go = Some(Box::pin(runtime.let_go()));
+    stream::poll_fn(move |context| {
+        let Some(waiting) = &mut let_go else { return Poll::Ready(None) };
+        // What there is to be told comes first.
+        if let Poll::Ready(frame) = frames.as_mut().poll_next(context) {
+            return Poll::Ready(frame);
+        }
+        ready!(waiting.as_mut().poll(context));
+        let_go = None;
+        let error = format!("The server is stopping; run {run} goes on at its next start and can be resumed");
+        let members =
+            [("run_id", quoted(&run.to_string())), ("status", quoted("running")), ("error", quoted(&error))];
+        Poll::Ready(Some(control("error", &members).frame()))
+    })
 }
 
 /// Something about the stream, or an event of it.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use futures::StreamExt;
+use bytes::Bytes;
 use futures::future::ready;
+use futures::{Stream, StreamExt};
 use serde_json::json;
 
 use crate::api::ApiState;
@@ -14,6 +15,7 @@ use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
 use crate::api::once::{self, OnceHeader};
+use crate::api::problem::Problem;
 use crate::api::sse;
 use crate::domain::fact::{Entry, Fact, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
@@ -23,8 +25,9 @@ use crate::domain::view::RunView;
 use crate::runtime::{self, MadeRun, Runtime};
 
 use super::component::{Component, ComponentRun};
-use super::error::Error;
+use super::error::{self, Error};
 use super::events::{Event, Name};
+use super::resume::until_let_go;
 use super::run_body::{self, AnyRun};
 use super::run_events::RunEvents;
 use super::run_form::{self, RunForm};
@@ -45,6 +48,7 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, Error> {
     let (stream, background, all) = (form.fields.stream, form.fields.background, form.fields.stream_events);
     let order = run_form::order(component.kind, component.id, form)?;
+    let seat = if stream { Some(sse::seat(&state)?) } else { None };
     let runtime = &state.runtime;
     let claim = key.claim(runtime, caller.owner()).await?;
     let (again, has_key) = (claim.is_done(), claim.has_key());
@@ -53,14 +57,9 @@ pub(super) async fn start(
     let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
     let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
     let response = match (stream, background) {
-        (true, _) => events(runtime, &started, all, hangup),
+        (true, _) => sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat),
         (false, true) => accepted(started.run, &started.session, Status::Pending),
-        (false, false) if again => {
-            let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
-            let view = runtime.rested(&started.owner, made).await?;
-            as_object(runtime, &started.owner, &view, Some(made.since)).await?
-        }
-        (false, false) => answer(runtime, &started, hangup).await?,
+        (false, false) => answer(runtime, &started, again, hangup).await?,
     };
     Ok(once::marked(response, again))
 }
@@ -139,7 +138,12 @@ pub(super) fn accepted(run: RunId, session: &SessionId, status: Status) -> HttpR
 }
 
 /// The run as events. Events have the numbers of the whole projection, whether all are shown or not.
-fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup>) -> HttpResponse {
+fn events(
+    runtime: &Runtime,
+    started: &Started,
+    all: bool,
+    hangup: Option<Hangup>,
+) -> impl Stream<Item = Bytes> + use<> {
     let events = RunEvents::watch(runtime, &started.owner, &started.session, (started.run, started.first), 0);
     let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
@@ -149,7 +153,7 @@ fn events(runtime: &Runtime, started: &Started, all: bool, hangup: Option<Hangup
         }
         ready((all || is_essential(&event)).then(|| event.frame()))
     });
-    sse::response(frames, Some(SILENCE))
+    until_let_go(runtime, started.run, frames)
 }
 
 /// What `stream_events=false` leaves.
@@ -158,11 +162,23 @@ fn is_essential(event: &Event) -> bool {
 }
 
 /// The run as one object. That it failed is in there; the status is 200 all the same.
-async fn answer(runtime: &Runtime, started: &Started, hangup: Option<Hangup>) -> Result<HttpResponse, Error> {
+async fn answer(
+    runtime: &Runtime,
+    started: &Started,
+    again: bool,
+    hangup: Option<Hangup>,
+) -> Result<HttpResponse, Error> {
     let mut hangup = hangup;
-    let view = runtime.finished(&started.owner, started.run).await?;
+    let since = again.then(|| started.joined.unwrap_or(started.first));
+    let view = match since {
+        Some(since) => runtime.rested(&started.owner, MadeRun { run: started.run, since }).await,
+        None => runtime.finished(&started.owner, started.run).await,
+    };
     hangup.iter_mut().for_each(Hangup::disarm);
-    as_object(runtime, &started.owner, &view, None).await
+    match view {
+        Ok(view) => as_object(runtime, &started.owner, &view, since).await,
+        Err(error) => Ok(without_end(error, started.run, &started.session)),
+    }
 }
 
 /// A run at rest, with what runs below it did and the earlier runs its model was shown; as it was when it first came to
@@ -206,6 +222,17 @@ pub(super) async fn tree(runtime: &Runtime, owner: &Owner, run: &Run) -> Result<
         view.status = run.status;
     }
     Ok(tree)
+}
+
+/// The answer to whoever waited for a run whose end is not seen here: why, and which run to come back for.
+pub(super) fn without_end(error: runtime::Error, run: RunId, session: &SessionId) -> HttpResponse {
+    let problem = Problem::from(error);
+    let mut body = error::body(&problem);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("run_id".into(), json!(run));
+        members.insert("session_id".into(), json!(session));
+    }
+    problem.dressed(&body)
 }
 
 /// The earlier runs the model was shown; those that are gone by now are left out.

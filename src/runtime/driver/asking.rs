@@ -45,13 +45,14 @@ impl Driver {
         let (live, seconds) = (self.live.clone(), self.limits_seconds());
         let asked = async move {
             tokio::select! {
+                biased;
+                reason = live.stopped() => Err(News::Cancelled { reason }),
+                () = tokio::time::sleep_until(deadline) => Err(out_of_time(seconds)),
                 answer = AssertUnwindSafe(async { provider.answer(call).await }).catch_unwind() => match answer {
                     Ok(Ok(answer)) => Ok(answer),
                     Ok(Err(failure)) => Err(News::ModelFailed(failure)),
                     Err(_) => Err(News::ModelFailed(adapter_failed())),
                 },
-                reason = live.stopped() => Err(News::Cancelled { reason }),
-                () = tokio::time::sleep_until(deadline) => Err(out_of_time(seconds)),
             }
         };
         tokio::pin!(asked);

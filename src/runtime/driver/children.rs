@@ -92,7 +92,6 @@ impl Driver {
             room: self.room.clone(),
             components: self.components.clone(),
             root: self.root(),
-            lost_pieces: self.lost_pieces,
         }
     }
 
@@ -117,7 +116,6 @@ struct Above {
     room: Arc<crate::runtime::journal::Room>,
     components: Arc<[Arc<Spec>]>,
     root: RunId,
-    lost_pieces: bool,
 }
 
 impl Above {
@@ -138,11 +136,10 @@ impl Above {
             Ok(toolbox) => (toolbox, None),
             Err(why) => (Arc::default(), Some(why)),
         };
-        let Self { inner, live, room, components, root, lost_pieces } = self;
+        let Self { inner, live, room, components, root } = self;
         debug_assert_eq!(live.run, root);
         let mut driver = Driver::new(inner, live, room, machine, toolbox, components);
         driver.given = Some(given);
-        driver.lost_pieces = lost_pieces;
         driver = match stored {
             Some(stored) => driver.resuming(stored.first),
             None => driver.opening((at, Fact::RunStarted(Box::new(start)))),

@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
+use super::ballast::Ballast;
 use super::entries::{self, Draft};
 use super::keys;
 use super::kv::{Changes, Direction, Kv};
@@ -25,6 +28,9 @@ const MAX_GROUP: usize = 256;
 /// Most keys that are taken away at once.
 const MAX_REMOVED: usize = 1000;
 
+/// While the store is broken the next batch is looked for as often.
+const BROKEN_PAUSE: Duration = Duration::from_millis(20);
+
 /// A batch, checked and measured, and where the answer goes.
 pub(super) struct Unit {
     pub(super) append: Option<(Log, Seq, Vec<Draft>)>,
@@ -33,6 +39,32 @@ pub(super) struct Unit {
     pub(super) forget: Vec<Log>,
     pub(super) bytes: usize,
     pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Unit {
+    fn only_takes_away(&self) -> bool {
+        let takes = !self.deletes.is_empty() || !self.forget.is_empty();
+        takes && self.append.is_none() && self.puts.is_empty()
+    }
+
+    /// Of a unit that does nothing else, to try it again.
+    fn what_it_takes_away(&self) -> Option<TakenAway> {
+        let Self { deletes, forget, .. } = self;
+        self.only_takes_away().then(|| TakenAway { deletes: deletes.clone(), forget: forget.clone() })
+    }
+}
+
+/// Records and logs that are not wanted any more.
+struct TakenAway {
+    deletes: Vec<Key>,
+    forget: Vec<Log>,
+}
+
+impl TakenAway {
+    fn into_unit(self, answer: oneshot::Sender<Result<(), StoreError>>) -> Unit {
+        let Self { deletes, forget } = self;
+        Unit { append: None, puts: Vec::new(), deletes, forget, bytes: 0, answer }
+    }
 }
 
 /// The thread's own things.
@@ -56,7 +88,7 @@ impl Committer {
     /// Works until nobody can send any more.
     pub(super) fn run(mut self) {
         let mut carried = None;
-        while let Some(first) = carried.take().or_else(|| self.inbox.blocking_recv()) {
+        while let Some(first) = carried.take().or_else(|| self.next()) {
             let mut bytes = first.bytes;
             let mut ends = !first.forget.is_empty();
             let mut group = vec![first];
@@ -75,14 +107,35 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, units: Vec<Unit>) {
+    /// Waits for a batch. While the store is broken it is opened again even if nobody writes: there may be
+    /// somebody who wants to read.
+    fn next(&mut self) -> Option<Unit> {
+        while self.logs.broken().is_some() {
+            match self.inbox.try_recv() {
+                Ok(unit) => return Some(unit),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.reopen.attempt(&self.engine, &self.logs) => {}
+                Err(TryRecvError::Empty) => std::thread::sleep(BROKEN_PAUSE),
+            }
+        }
+        self.inbox.blocking_recv()
+    }
+
+    fn commit(&mut self, mut units: Vec<Unit>) {
         if let Some(error) = self.logs.broken()
             && !self.reopen.attempt(&self.engine, &self.logs)
         {
-            units.into_iter().for_each(|unit| answer(unit.answer, Err(error.clone())));
-            return;
+            let is_refused = |unit: &mut Unit| error != StoreError::Full || !unit.only_takes_away();
+            let refused: Vec<_> = units.extract_if(.., is_refused).collect();
+            refuse(refused, &error);
+            if units.is_empty() || !self.make_room() {
+                return refuse(units, &error);
+            }
         }
-        let kv = self.engine.kv();
+        let Some(kv) = self.engine.now() else {
+            return refuse(units, &StoreError::Unavailable("the engine is closed".into()));
+        };
+        let takers: Vec<_> = units.iter().map(Unit::what_it_takes_away).collect();
         let mut group = Group { kv: &*kv, logs: &self.logs, changes: Changes::new(), plans: HashMap::new() };
         let answers: Vec<_> = units.into_iter().map(|unit| group.take(unit)).collect();
         let Group { changes, plans, .. } = group;
@@ -98,6 +151,12 @@ impl Committer {
             plans.iter().partition(|(_, plan)| plan.outcome == Some(Outcome::Forgotten));
         // Before the answers: whoever gets one may send pieces at once, and they need not come by here.
         self.logs.end(kept.into_iter().map(|(log, _)| log));
+        if done == Err(StoreError::Full) && takers.iter().any(Option::is_some) {
+            self.logs.end(forgotten.into_iter().map(|(log, _)| log));
+            // It is opened again, which needs that nobody has it.
+            drop(kv);
+            return self.take_away(answers, takers);
+        }
         for (sender, result) in answers {
             answer(sender, result.and(done.clone()));
         }
@@ -109,12 +168,44 @@ impl Committer {
             self.break_down(&error);
         }
         self.logs.end(forgotten.into_iter().map(|(log, _)| log));
+        if let Some(ballast) = self.engine.ballast() {
+            ballast.restore();
+        }
+    }
+
+    /// The disk is full, and something is to be taken away from it: room was kept for that. Says whether there
+    /// was some, and the engine is open again.
+    fn make_room(&mut self) -> bool {
+        let had_some = self.engine.ballast().is_some_and(Ballast::release);
+        if had_some {
+            self.reopen.not_before = None;
+        }
+        had_some && self.reopen.attempt(&self.engine, &self.logs)
+    }
+
+    /// Tries again what makes room; the rest of a group that met a full disk is refused.
+    fn take_away(&mut self, answers: Vec<Answer>, takers: Vec<Option<TakenAway>>) {
+        let has_room = self.make_room();
+        let mut units = Vec::new();
+        for ((sender, result), taker) in answers.into_iter().zip(takers) {
+            match taker {
+                Some(taker) if has_room && result.is_ok() => units.push(taker.into_unit(sender)),
+                Some(_) | None => answer(sender, result.and(Err(StoreError::Full))),
+            }
+        }
+        if !units.is_empty() {
+            self.commit(units);
+        }
     }
 
     fn break_down(&self, error: &StoreError) {
         tracing::error!(%error, "the store takes no more writes");
         self.logs.break_down(error.clone());
     }
+}
+
+fn refuse(units: Vec<Unit>, error: &StoreError) {
+    units.into_iter().for_each(|unit| answer(unit.answer, Err(error.clone())));
 }
 
 /// Whoever asked may have gone.

@@ -61,20 +61,31 @@ pub(super) fn follow(after: Seq, entries: &[Entry]) -> bool {
     })
 }
 
-/// Merges neighbours that hold pieces of the same run; the first one's number and moment stay.
+/// Pieces that are merged into one entry, at most and about.
+const MERGED_PIECES: usize = 512;
+
+/// Their text, in bytes: whoever reads an entry holds all of it.
+const MERGED_BYTES: usize = 64 * 1024;
+
+/// Merges neighbours that hold pieces of the same run, up to a size; the first one's number and moment stay.
 pub(super) fn coalesce(drafts: Vec<Draft>) -> Vec<Draft> {
     let mut merged: Vec<Draft> = Vec::with_capacity(drafts.len());
+    let mut bytes = 0;
     for draft in drafts {
+        bytes += said_bytes(&draft.entry);
         if let Some(last) = merged.last_mut()
             && last.entry.run == draft.entry.run
             && let Fact::Said { pieces: more } = &draft.entry.fact
             && !more.is_empty()
             && let Fact::Said { pieces } = &mut last.entry.fact
             && !pieces.is_empty()
+            && pieces.len() < MERGED_PIECES
+            && bytes < MERGED_BYTES
         {
             pieces.extend_from_slice(more);
             continue;
         }
+        bytes = said_bytes(&draft.entry);
         merged.push(draft);
     }
     merged

@@ -12,11 +12,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, BufMut};
 
+use super::folder;
 use super::kv::{Changes, io_error};
 use crate::store::StoreError;
 
@@ -59,10 +60,7 @@ impl JournalFolder {
     /// [`StoreError::Damaged`] if something in the middle cannot be read, or a file is missing.
     pub(super) fn read_after(&self, applied: Number) -> Result<Left, StoreError> {
         let io = |error: io::Error| io_error(&error);
-        if !self.path.exists() {
-            fs::create_dir(&self.path).map_err(io)?;
-            self.path.parent().map_or(Ok(()), sync_folder).map_err(io)?;
-        }
+        folder::create(&self.path).map_err(io)?;
         self.cut_failed().map_err(io)?;
         let mut left = Left { last: applied, ..Left::default() };
         let mut reading = Reading::default();
@@ -81,7 +79,7 @@ impl JournalFolder {
     pub(super) fn create(&self, number: Number) -> io::Result<JournalFile> {
         let file = OpenOptions::new().write(true).create_new(true).open(self.file(number))?;
         let begun = JournalFile::begin(file, number, Vec::new())?;
-        sync_folder(&self.path)?;
+        folder::sync(&self.path)?;
         Ok(begun)
     }
 
@@ -91,15 +89,17 @@ impl JournalFolder {
         // The header first: under its new name it must never be taken for what it was.
         let begun = JournalFile::begin(file, number, buffer)?;
         fs::rename(self.file(old), self.file(number))?;
-        sync_folder(&self.path)?;
+        folder::sync(&self.path)?;
         Ok(begun)
     }
 
     /// Removes the files up to this one. If one comes back after a power cut, the number of the last applied
-    /// file, which the engine keeps, says that it is void.
+    /// file, which the engine keeps, says that it is void; those behind it are empty, and go from the last on, so
+    /// that there is no gap before any that comes back.
     pub(super) fn remove_up_to(&self, last: Number) -> io::Result<()> {
-        let mut done = self.numbers()?.into_iter().filter(|number| *number <= last);
-        done.try_for_each(|number| fs::remove_file(self.file(number)))
+        let mut done = self.numbers()?.into_iter().rev().filter(|number| *number <= last);
+        done.try_for_each(|number| fs::remove_file(self.file(number)))?;
+        folder::sync(&self.path)
     }
 
     /// What is behind this length was answered as failed and must never be read again.
@@ -322,10 +322,6 @@ fn decode(mut payload: &[u8], changes: &mut Changes) -> Option<u64> {
         payload = rest;
     }
     Some(number)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn damaged(number: Number, what: &str) -> StoreError {

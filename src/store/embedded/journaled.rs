@@ -303,7 +303,7 @@ fn replay(engine: &dyn Kv, folder: &JournalFolder, limits: Limits) -> Result<Num
 }
 
 /// What the engine keeps to know which files it has.
-fn applied_mark(file: Number) -> (Vec<u8>, Option<Vec<u8>>) {
+pub(super) fn applied_mark(file: Number) -> (Vec<u8>, Option<Vec<u8>>) {
     (keys::JOURNAL.to_vec(), Some(sealed::seal_number(keys::JOURNAL, file)))
 }
 

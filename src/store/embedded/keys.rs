@@ -14,13 +14,19 @@ use crate::store::Log;
 pub(super) const FORMAT: &[u8] = &[0x01];
 /// Which file of the journal the engine has last.
 pub(super) const JOURNAL: &[u8] = &[0x02];
-const RECORD: u8 = 0x10;
-const RECORD_PART: u8 = 0x11;
-const ENTRY: u8 = 0x20;
-const HEAD: u8 = 0x21;
+/// The space of records' headers.
+pub(super) const RECORD: u8 = 0x10;
+/// The space of parts of long bodies.
+pub(super) const RECORD_PART: u8 = 0x11;
+/// The space of entries of logs.
+pub(super) const ENTRY: u8 = 0x20;
+/// The space of logs' ends.
+pub(super) const HEAD: u8 = 0x21;
 const FORGOTTEN: u8 = 0x22;
-const INDEX: u8 = 0x30;
-const COUNT: u8 = 0x31;
+/// The space of entries of lists.
+pub(super) const INDEX: u8 = 0x30;
+/// The space of lists' lengths.
+pub(super) const COUNT: u8 = 0x31;
 
 const EVERY: u8 = 0x01;
 const TAGGED: u8 = 0x02;
@@ -37,11 +43,57 @@ impl List {
 
     /// Those that carry the tag.
     pub(super) fn tagged(tag: &Tag) -> Self {
+        Self::of(tag.name, &tag.value)
+    }
+}
+
+impl List {
+    /// Name and value of its tag, if it is a list of those with a tag.
+    pub(super) fn tag(&self) -> Option<(String, String)> {
+        let mut rest = self.0.strip_prefix(&[TAGGED])?;
+        let tag = (take_text(&mut rest)?, take_text(&mut rest)?);
+        rest.is_empty().then_some(tag)
+    }
+
+    /// Those that carry a tag of this name and value.
+    pub(super) fn of(name: &str, value: &str) -> Self {
         let mut list = vec![TAGGED];
-        push(&mut list, tag.name.as_bytes());
-        push(&mut list, tag.value.as_bytes());
+        push(&mut list, name.as_bytes());
+        push(&mut list, value.as_bytes());
         Self(list)
     }
+
+    /// Takes a list off the front of a key.
+    pub(super) fn take(key: &mut &[u8]) -> Option<Self> {
+        let whole = *key;
+        let (first, rest) = key.split_first()?;
+        *key = rest;
+        if *first == TAGGED {
+            take_text(key)?;
+            take_text(key)?;
+        } else if *first != EVERY {
+            return None;
+        }
+        whole.get(..whole.len() - key.len()).map(|list| Self(list.to_vec()))
+    }
+}
+
+/// Takes a text off the front of a key.
+pub(super) fn take_text(key: &mut &[u8]) -> Option<String> {
+    let mut text = Vec::new();
+    let mut bytes = key.iter();
+    loop {
+        match *bytes.next()? {
+            0x00 => match *bytes.next()? {
+                0xFF => text.push(0x00),
+                0x01 => break,
+                _ => return None,
+            },
+            byte => text.push(byte),
+        }
+    }
+    *key = bytes.as_slice();
+    String::from_utf8(text).ok()
 }
 
 /// Where a record's header is.

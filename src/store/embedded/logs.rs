@@ -72,33 +72,7 @@ impl Logs {
     ) -> Result<(), StoreError> {
         let mut inner = self.lock();
         let Inner { known, tail: Some(tail), .. } = &mut *inner else { return Ok(()) };
-        let mut kept: HashMap<Log, (Seq, Vec<Entry>)> = HashMap::new();
-        for (log, entries) in frames {
-            if entries.is_empty() {
-                kept.remove(&log);
-                continue;
-            }
-            if !kept.contains_key(&log) {
-                let head = match head_of(&log) {
-                    // One log that cannot be read must not keep the others from opening.
-                    Err(StoreError::Damaged(what)) => {
-                        tracing::warn!(%what, "pieces are dropped, for nobody knows where they belong");
-                        continue;
-                    }
-                    head => head?,
-                };
-                kept.insert(log.clone(), (head, Vec::new()));
-            }
-            let Some((head, waiting)) = kept.get_mut(&log) else { continue };
-            for entry in entries {
-                if entry.seq == *head + 1 {
-                    *head = entry.last_seq();
-                    waiting.push(entry);
-                } else if entry.seq > *head {
-                    tracing::warn!(session = %log.session, seq = entry.seq, "a piece behind a gap is dropped");
-                }
-            }
-        }
+        let kept = waiting(frames, &mut head_of)?;
         let first = tail.next_segment();
         for (log, (head, waiting)) in kept.into_iter().filter(|(_, (_, waiting))| !waiting.is_empty()) {
             let frame = tail::frame(&log, &waiting)?;
@@ -248,6 +222,41 @@ impl Logs {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where each log ends, and what of these frames waits to become durable there.
+pub(super) fn waiting(
+    frames: Vec<Frame>,
+    head_of: &mut dyn FnMut(&Log) -> Result<Seq, StoreError>,
+) -> Result<HashMap<Log, (Seq, Vec<Entry>)>, StoreError> {
+    let mut kept: HashMap<Log, (Seq, Vec<Entry>)> = HashMap::new();
+    for (log, entries) in frames {
+        if entries.is_empty() {
+            kept.remove(&log);
+            continue;
+        }
+        if !kept.contains_key(&log) {
+            let head = match head_of(&log) {
+                // One log that cannot be read must not keep the others from opening.
+                Err(StoreError::Damaged(what)) => {
+                    tracing::warn!(%what, "pieces are dropped, for nobody knows where they belong");
+                    continue;
+                }
+                head => head?,
+            };
+            kept.insert(log.clone(), (head, Vec::new()));
+        }
+        let Some((head, waiting)) = kept.get_mut(&log) else { continue };
+        for entry in entries {
+            if entry.seq == *head + 1 {
+                *head = entry.last_seq();
+                waiting.push(entry);
+            } else if entry.seq > *head {
+                tracing::warn!(session = %log.session, seq = entry.seq, "a piece behind a gap is dropped");
+            }
+        }
+    }
+    Ok(kept)
 }
 
 /// The log is not where the batch expects it.

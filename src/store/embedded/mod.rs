@@ -5,8 +5,16 @@
 //! sort, [`records`] and [`entries`] how they are stored, [`committer`] writes, and [`logs`] and [`tail`] hold
 //! the pieces of answers that are written but not yet synced.
 
+mod applied;
+mod ballast;
+mod boot;
 mod committer;
+#[cfg(test)]
+mod damage_tests;
+pub mod dump;
 mod entries;
+mod folder;
+mod guarded;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -28,12 +36,15 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use self::ballast::Ballast;
+use self::boot::Closing;
 use self::committer::{Committer, Unit, stored_head};
 use self::entries::{Draft, is_said};
 use self::kv::Kv;
@@ -44,34 +55,68 @@ use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::domain::fact::{Entry, Seq};
 
-pub use self::open::open;
+pub use self::boot::LostPieces;
+pub use self::open::{Opened, open};
 
 /// How many batches may wait for the committer; more wait for room.
 const QUEUE: usize = 1024;
+/// While the engine is opened again reads wait, but not for longer.
+const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// An engine, and the lock that goes when the last user of the engine has gone.
+/// An engine, and its folder, which goes when the last user of the engine has gone.
 struct Engine {
-    kv: RwLock<Arc<dyn Kv>>,
-    _lock: Option<FolderLock>,
+    /// Nothing while it is being opened again.
+    kv: watch::Sender<Option<Arc<dyn Kv>>>,
+    folder: Option<Held>,
+}
+
+/// A data folder that is ours: closed first, then let go of.
+struct Held {
+    ballast: Ballast,
+    _closing: Closing,
+    _lock: FolderLock,
 }
 
 impl Engine {
-    fn new(kv: Arc<dyn Kv>, lock: Option<FolderLock>) -> Self {
-        Self { kv: RwLock::new(kv), _lock: lock }
+    fn new(kv: Arc<dyn Kv>, folder: Option<Held>) -> Self {
+        Self { kv: watch::Sender::new(Some(kv)), folder }
     }
 
-    /// The engine as it is now.
-    fn kv(&self) -> Arc<dyn Kv> {
-        Arc::clone(&self.kv.read().unwrap_or_else(PoisonError::into_inner))
+    /// The room that is kept for a full disk.
+    fn ballast(&self) -> Option<&Ballast> {
+        self.folder.as_ref().map(|folder| &folder.ballast)
     }
 
-    /// Lets go of the engine; it closes when its last reader is done.
-    fn replace(&self, kv: Arc<dyn Kv>) {
-        let mut current = self.kv.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, kv);
-        // Closing takes time, and readers need not wait for it.
-        drop(current);
+    /// The engine, if it is open.
+    fn now(&self) -> Option<Arc<dyn Kv>> {
+        self.kv.borrow().clone()
+    }
+
+    /// The engine as soon as it is open; gives up after a while.
+    async fn kv(&self) -> Result<Arc<dyn Kv>, StoreError> {
+        if let Some(kv) = self.now() {
+            return Ok(kv);
+        }
+        let mut states = self.kv.subscribe();
+        let opened = tokio::time::timeout(READERS_PATIENCE, states.wait_for(Option::is_some)).await;
+        let kv = opened.ok().and_then(|state| state.ok()?.clone());
+        kv.ok_or_else(|| StoreError::Unavailable("it is being opened again".into()))
+    }
+
+    /// Lets go of the engine, and waits for its last readers: it closes when they are done.
+    fn close(&self) {
+        let Some(old) = self.kv.send_replace(None) else { return };
+        let left = Arc::downgrade(&old);
         drop(old);
+        let deadline = Instant::now() + READERS_PATIENCE;
+        while left.strong_count() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Shows a new one.
+    fn open(&self, kv: Arc<dyn Kv>) {
+        self.kv.send_replace(Some(kv));
     }
 }
 
@@ -99,7 +144,7 @@ impl EmbeddedStore {
         &self,
         read: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let kv = self.engine.kv();
+        let kv = self.engine.kv().await?;
         if !kv.blocks() {
             return read(&*kv);
         }

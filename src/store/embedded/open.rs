@@ -1,11 +1,13 @@
 //! From a data folder to a store.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::applied::Applied;
+use super::ballast::Ballast;
+use super::boot::{Boot, Closing, LostPieces};
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
+use super::guarded::Guarded;
 use super::journal::JournalFolder;
 use super::journaled::{Journaled, Limits};
 use super::kv::{Changes, Kv};
@@ -16,11 +18,20 @@ use super::redb::Redb;
 use super::reopen::Reopen;
 use super::sled::Sled;
 use super::tail::{Frame, Tail};
-use super::{EmbeddedStore, Engine, keys};
+use super::{EmbeddedStore, Engine, Held, folder, keys};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
 
 /// What we write and read. Kept in plain digits, so that any version can say what it found.
 const FORMAT: &str = "1";
+
+/// A store, and what is to be known of how it was left.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// There if pieces that were written but not synced may be gone: the machine was restarted, and the store
+    /// had not been closed.
+    pub lost: Option<LostPieces>,
+}
 
 /// Opens the store in `folder`, which is created for its owner alone if it is not there.
 ///
@@ -29,7 +40,7 @@ const FORMAT: &str = "1";
 ///
 /// # Errors
 /// Says in a sentence why it cannot be used.
-pub async fn open(config: &StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, OpenError> {
+pub async fn open(config: &StoreConfig, folder: &Path) -> Result<Opened, OpenError> {
     let config = *config;
     let owned = folder.to_path_buf();
     let opened = tokio::task::spawn_blocking(move || open_blocking(config, &owned)).await;
@@ -37,25 +48,49 @@ pub async fn open(config: &StoreConfig, folder: &Path) -> Result<Arc<dyn Store>,
         .unwrap_or_else(|panic| Err(OpenError::Damaged { folder: folder.into(), reason: panic.to_string() }))
 }
 
-fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Store>, OpenError> {
-    let failed = |error| open_error(folder, error);
+fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Opened, OpenError> {
     let io = |source| OpenError::Io { folder: folder.into(), source };
     if matches!(config, StoreConfig::Memory {}) {
         let engine = Engine::new(Arc::new(Memory::default()), None);
         // It never fails, so it is never opened again.
         let reopen =
             Reopen { open: Box::new(|| Ok(Arc::new(Memory::default()))), folder: None, not_before: None };
-        return Ok(Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?));
+        let store = Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?);
+        return Ok(Opened { store, lost: None });
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    folder::create(folder).map_err(io)?;
     let lock = FolderLock::take(folder)?;
+    let ballast = Ballast::keep(folder);
     let journal = Arc::new(JournalFolder::new(folder.join("journal")));
-    let kv = open_journaled(config, folder, &journal)?;
+    let opened = match open_parts(config, folder, &journal) {
+        Err(error) if error.is_full() && ballast.release() => open_parts(config, folder, &journal),
+        opened => opened,
+    };
+    let Parts { kv, logs, boot, lost } = opened?;
+    let held = Held { ballast, _closing: Closing(Arc::clone(&boot)), _lock: lock };
+    let engine = Engine::new(kv, Some(held));
+    let store = Arc::new(EmbeddedStore::start(engine, logs, reopen(config, folder, journal)).map_err(io)?);
+    Ok(Opened { store, lost: lost.then(|| LostPieces(boot)) })
+}
+
+/// What a store on a disk is made of.
+struct Parts {
+    kv: Arc<dyn Kv>,
+    logs: Logs,
+    boot: Arc<Boot>,
+    lost: bool,
+}
+
+fn open_parts(config: StoreConfig, folder: &Path, journal: &Arc<JournalFolder>) -> Result<Parts, OpenError> {
+    let io = |source| OpenError::Io { folder: folder.into(), source };
+    let (boot, lost) = Boot::read(folder).map_err(io)?;
+    let kv = open_journaled(config, folder, journal)?;
     let (tail, frames) = Tail::open(&folder.join("tail")).map_err(io)?;
     let logs = Logs::new(Some(tail));
-    recover(&*kv, &logs, frames).map_err(failed)?;
-    let engine = Engine::new(kv, Some(lock));
-    Ok(Arc::new(EmbeddedStore::start(engine, logs, reopen(config, folder, journal)).map_err(io)?))
+    recover(&*kv, &logs, frames).map_err(|error| open_error(folder, error))?;
+    // Last, for an open that fails must not forget that pieces were lost.
+    boot.open(lost).map_err(io)?;
+    Ok(Parts { kv, logs, boot: Arc::new(boot), lost })
 }
 
 fn reopen(config: StoreConfig, folder: &Path, journal: Arc<JournalFolder>) -> Reopen {
@@ -83,23 +118,36 @@ fn open_journaled(
     journal: &Arc<JournalFolder>,
 ) -> Result<Arc<dyn Kv>, OpenError> {
     let engine = open_engine(config, folder)?;
+    // An engine that has lost everything looks like a new one, so this comes first.
+    Applied::of(folder).check(&*engine).map_err(|error| open_error(folder, error))?;
     check_format(&*engine, folder)?;
     let journaled = Journaled::open(engine, Arc::clone(journal), Limits::default());
     Ok(Arc::new(journaled.map_err(|error| open_error(folder, error))?))
 }
 
-fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
+pub(super) fn open_engine(config: StoreConfig, folder: &Path) -> Result<Arc<dyn Kv>, OpenError> {
     let failed = |error| open_error(folder, error);
     match config {
         StoreConfig::Memory {} => Ok(Arc::new(Memory::default())),
         StoreConfig::Sled { cache_mib } => {
             refuse_other(folder, "redb", "sled")?;
-            Ok(Arc::new(Sled::open(&folder.join("sled"), cache_mib).map_err(failed)?))
+            let path = folder.join("sled");
+            Ok(Arc::new(Guarded::open(folder, || Sled::open(&path, cache_mib)).map_err(failed)?))
         }
         StoreConfig::Redb { cache_mib } => {
             refuse_other(folder, "sled", "redb")?;
-            Ok(Arc::new(Redb::open(&folder.join("redb"), cache_mib).map_err(failed)?))
+            let path = folder.join("redb");
+            Ok(Arc::new(Guarded::open(folder, || Redb::open(&path, cache_mib)).map_err(failed)?))
         }
+    }
+}
+
+/// Where an engine keeps what it has; nowhere if it forgets.
+pub(super) fn engine_path(config: &StoreConfig, folder: &Path) -> Option<PathBuf> {
+    match config {
+        StoreConfig::Memory {} => None,
+        StoreConfig::Sled { .. } => Some(folder.join("sled")),
+        StoreConfig::Redb { .. } => Some(folder.join("redb")),
     }
 }
 
@@ -113,21 +161,28 @@ fn refuse_other(folder: &Path, other: &str, known: &str) -> Result<(), OpenError
 
 /// Reads the format, or writes ours into an empty folder.
 pub(super) fn check_format(kv: &dyn Kv, folder: &Path) -> Result<(), OpenError> {
-    let failed = |error| open_error(folder, error);
-    match kv.get(keys::FORMAT).map_err(failed)? {
-        Some(found) if found == FORMAT.as_bytes() => Ok(()),
-        Some(found) => {
+    if read_format(kv, folder)? {
+        return Ok(());
+    }
+    let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
+    kv.apply(Arc::new(changes)).map_err(|error| open_error(folder, error))
+}
+
+/// Whether the format is written there; then it is ours.
+///
+/// # Errors
+/// [`OpenError::Format`] if it is another one.
+pub(super) fn read_format(kv: &dyn Kv, folder: &Path) -> Result<bool, OpenError> {
+    match kv.get(keys::FORMAT).map_err(|error| open_error(folder, error))? {
+        Some(found) if found != FORMAT.as_bytes() => {
             let found = String::from_utf8_lossy(&found).into_owned();
             Err(OpenError::Format { folder: folder.into(), found, known: FORMAT.into() })
         }
-        None => {
-            let changes = Changes::from([(keys::FORMAT.to_vec(), Some(FORMAT.into()))]);
-            kv.apply(Arc::new(changes)).map_err(failed)
-        }
+        found => Ok(found.is_some()),
     }
 }
 
-fn open_error(folder: &Path, error: StoreError) -> OpenError {
+pub(super) fn open_error(folder: &Path, error: StoreError) -> OpenError {
     let folder = folder.into();
     match error {
         StoreError::Damaged(reason) => OpenError::Damaged { folder, reason: reason.to_string() },

@@ -20,12 +20,13 @@ const MAX_NAMES_BYTES: usize = 1024;
 const HEADER_BYTES: usize = 30;
 
 /// What is stored under a record's key.
-struct Header {
-    version: u64,
-    sort: u64,
-    lists: Vec<List>,
+pub(super) struct Header {
+    pub(super) version: u64,
+    pub(super) sort: u64,
+    /// The lists it stands in.
+    pub(super) lists: Vec<List>,
     /// 0: the body follows the header.
-    parts: u32,
+    pub(super) parts: u32,
     len: u32,
     checksum: u32,
     inline: Bytes,
@@ -65,12 +66,16 @@ impl Header {
         Some(Self { version, sort, lists, parts, len, checksum, inline: Bytes::copy_from_slice(bytes) })
     }
 
-    fn open(key: &Key, at: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+    /// The header in a value.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the record.
+    pub(super) fn open(key: &Key, at: &[u8], value: &[u8]) -> Result<Self, StoreError> {
         sealed::open(at, value).and_then(Self::decode).ok_or_else(|| damaged(key))
     }
 
     /// Every list the record stands in, and where.
-    fn places(&self) -> BTreeSet<(List, u64)> {
+    pub(super) fn places(&self) -> BTreeSet<(List, u64)> {
         self.lists.iter().map(|list| (list.clone(), self.sort)).collect()
     }
 }
@@ -100,7 +105,7 @@ pub(super) fn get(kv: &dyn Kv, key: &Key) -> Result<Option<Record>, StoreError> 
 }
 
 /// The body, if all of it is there.
-fn body(kv: &dyn Kv, key: &Key, header: &Header) -> Result<Option<Bytes>, StoreError> {
+pub(super) fn body(kv: &dyn Kv, key: &Key, header: &Header) -> Result<Option<Bytes>, StoreError> {
     let body = if header.parts == 0 {
         header.inline.clone()
     } else {
@@ -186,7 +191,12 @@ fn total(kv: &dyn Kv, query: &Query, list: &List) -> Result<u64, StoreError> {
 /// Names that are too long for a header, as a number of bytes.
 pub(super) fn check_size(put: &Put) -> Result<(), StoreError> {
     let tags: usize = put.tags.names.iter().map(|tag| tag.name.len() + tag.value.len() + 8).sum();
-    match tags.max(put.key.id.len()) {
+    check_names(&put.key.id, tags)
+}
+
+/// The same of an id and so many bytes of tags.
+pub(super) fn check_names(id: &str, tags: usize) -> Result<(), StoreError> {
+    match tags.max(id.len()) {
         bytes if bytes > MAX_NAMES_BYTES => Err(StoreError::TooLarge { bytes }),
         _ => Ok(()),
     }
@@ -208,22 +218,47 @@ pub(super) fn put(overlay: &mut Overlay<'_>, put: &Put) -> Result<(), StoreError
     }
     let every = put.tags.listed.then(List::every);
     let lists: Vec<_> = put.tags.names.iter().map(List::tagged).chain(every).collect();
+    let Put { key, tags, body, .. } = put;
+    write(overlay, key, old.as_ref(), New { version: version + 1, sort: tags.sort, lists, body })
+}
+
+/// A record as it is to be.
+pub(super) struct New<'a> {
+    /// Counts its writes.
+    pub(super) version: u64,
+    /// Its place in lists.
+    pub(super) sort: u64,
+    /// The lists it stands in.
+    pub(super) lists: Vec<List>,
+    /// What it holds.
+    pub(super) body: &'a Bytes,
+}
+
+/// Writes a record in the place of the old one.
+pub(super) fn write(
+    overlay: &mut Overlay<'_>,
+    key: &Key,
+    old: Option<&Header>,
+    new: New<'_>,
+) -> Result<(), StoreError> {
+    let New { version, sort, lists, body } = new;
+    let at = keys::record(key);
     let names: usize = lists.iter().map(|list| list.0.len() + 2).sum();
-    let small = HEADER_BYTES + names + put.body.len() <= PART_BYTES;
+    let small = HEADER_BYTES + names + body.len() <= PART_BYTES;
     let new = Header {
-        version: version + 1,
-        sort: put.tags.sort,
+        version,
+        sort,
         lists,
-        parts: if small { 0 } else { put.body.len().div_ceil(PART_BYTES) as u32 },
-        len: put.body.len() as u32,
-        checksum: crc32fast::hash(&put.body),
-        inline: if small { put.body.clone() } else { Bytes::new() },
+        parts: if small { 0 } else { body.len().div_ceil(PART_BYTES) as u32 },
+        len: body.len() as u32,
+        checksum: crc32fast::hash(body),
+        inline: if small { body.clone() } else { Bytes::new() },
     };
-    move_in_lists(overlay, &put.key, old.as_ref(), Some(&new))?;
-    remove_parts(overlay, &put.key, old.as_ref());
+    move_in_lists(overlay, key, old, Some(&new))?;
+    remove_parts(overlay, key, old);
     if !small {
-        for (part, payload) in (0..).zip(put.body.chunks(PART_BYTES)) {
-            let at = keys::record_part(&put.key, new.version, part);
+        for (part, payload) in (0..).zip(body.chunks(PART_BYTES)) {
+            let at = keys::record_part(key, new.version, part);
             let value = sealed::seal(&at, payload);
             overlay.set(at, value);
         }

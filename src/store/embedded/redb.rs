@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
@@ -21,16 +21,31 @@ pub(super) struct Redb {
 impl Redb {
     /// Opens or creates `file`. The caller holds the lock of the data folder.
     pub(super) fn open(file: &Path, cache_mib: u64) -> Result<Self, StoreError> {
+        if !file.exists() {
+            create(file)?;
+        }
         let cache = usize::try_from(cache_mib.saturating_mul(1024 * 1024)).unwrap_or(usize::MAX);
-        let db = Database::builder().set_cache_size(cache).create(file).map_err(store_error)?;
-        let creation = db.begin_write().map_err(store_error)?;
-        creation.open_table(TABLE).map_err(store_error)?;
-        creation.commit().map_err(store_error)?;
+        let db = Database::builder().set_cache_size(cache).open(file).map_err(store_error)?;
         if let Some(parent) = file.parent() {
             File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| io_error(&error))?;
         }
         Ok(Self { db })
     }
+}
+
+/// Creates it beside, and gives it its name when it is whole: redb does not open what was half created.
+fn create(file: &Path) -> Result<(), StoreError> {
+    let beside = file.with_extension("new");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&error)),
+        _removed => {}
+    }
+    let db = Database::create(&beside).map_err(store_error)?;
+    let creation = begin(&db)?;
+    creation.open_table(TABLE).map_err(store_error)?;
+    creation.commit().map_err(store_error)?;
+    drop(db);
+    std::fs::rename(&beside, file).map_err(|error| io_error(&error))
 }
 
 impl Kv for Redb {
@@ -64,7 +79,7 @@ impl Kv for Redb {
     }
 
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
-        let write = self.db.begin_write().map_err(store_error)?;
+        let write = begin(&self.db)?;
         {
             let mut table = write.open_table(TABLE).map_err(|error: TableError| store_error(error))?;
             for (key, value) in &*changes {
@@ -77,6 +92,12 @@ impl Kv for Redb {
         }
         write.commit().map_err(store_error)
     }
+}
+
+/// Without quick repair: opening after a crash then trusts what the last commit says of the file, and after a sync
+/// that failed that need not be so. Reading everything takes longer and finds out.
+fn begin(db: &Database) -> Result<WriteTransaction, StoreError> {
+    db.begin_write().map_err(store_error)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "redb's list of errors is long and not closed")]

@@ -1,16 +1,19 @@
 //! The way back after a failure: what the engine holds then is unknown, so it is opened anew.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::ops::Range;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
 use super::Engine;
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
-use super::kv::{Changes, Direction, Kv, Visit, io_error};
+use super::kv::{Kv, io_error};
 use super::logs::Logs;
 use crate::store::StoreError;
 
@@ -18,11 +21,13 @@ use crate::store::StoreError;
 const PAUSE: Duration = Duration::from_secs(1);
 /// sled cannot even be opened on a full disk, so as much has to fit before it is closed.
 const PROBE_BYTES: usize = 1024 * 1024;
+/// A file is written again in pieces of this size.
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// Opens the engine.
 pub(super) type OpenKv = Box<dyn Fn() -> Result<Arc<dyn Kv>, StoreError> + Send>;
 
-/// Tries to open the engine again when a write comes, at most once a second.
+/// Opens the engine again, and tries it at most once a second.
 pub(super) struct Reopen {
     /// Opens a new one once the old one is gone.
     pub(super) open: OpenKv,
@@ -56,53 +61,76 @@ impl Reopen {
         if let Some(folder) = &self.folder {
             probe(folder).map_err(|error| io_error(&error))?;
         }
-        engine.replace(Arc::new(Closed));
+        engine.close();
+        if let Some(folder) = &self.folder {
+            write_again(folder).map_err(|error| io_error(&error))?;
+        }
         let kv = catch_unwind(AssertUnwindSafe(|| (self.open)()))
             .map_err(|_| StoreError::Damaged("the engine panicked when it was opened".into()))??;
         let begun = begun_forgetting(&*kv)?;
         logs.reset(&begun, |log| stored_head(&*kv, log))?;
         begun.iter().try_for_each(|log| finish_forgetting(&*kv, log))?;
-        engine.replace(kv);
+        engine.open(kv);
         logs.mend();
         Ok(())
     }
 }
 
-/// Whether the disk takes a little.
+/// Whether the disk takes a little and gives it back. Before that the engine stays open: it can be read.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join("probe");
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![1; PROBE_BYTES])?;
-        file.sync_all()
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+    let written = opened.and_then(|file| {
+        let mut bytes = vec![1; PROBE_BYTES];
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        file.read_exact_at(&mut bytes, 0)
     });
     // On a full disk too: it must not take the room it looks for.
     let removed = fs::remove_file(&path);
     written.and(removed)
 }
 
-/// Stands in while there is no engine.
-struct Closed;
-
-impl Closed {
-    fn refuse<T>() -> Result<T, StoreError> {
-        Err(StoreError::Unavailable("it is being opened again".into()))
+/// After a sync that failed, the kernel takes for clean what never reached the disk: it can be read, and is lost with
+/// the power, and an engine that goes on from there ends up with a hole. So it is written once more and synced.
+/// What is in the journal is safe without: it is moved into the engine, and synced there, before a file of it goes.
+fn write_again(folder: &Path) -> io::Result<()> {
+    for engine in ["sled", "redb"].map(|name| folder.join(name)) {
+        if engine.is_dir() {
+            for entry in engine.read_dir()? {
+                let path = entry?.path();
+                if path.is_file() {
+                    write_file_again(&path)?;
+                }
+            }
+        } else if engine.is_file() {
+            write_file_again(&engine)?;
+        }
     }
+    Ok(())
 }
 
-impl Kv for Closed {
-    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Self::refuse()
+fn write_file_again(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    // What is a hole stays one.
+    while let Some(next) = next_data(&file, at)? {
+        let read = file.read_at(&mut buffer, next)?;
+        if read == 0 {
+            break;
+        }
+        file.write_all_at(buffer.get(..read).unwrap_or_default(), next)?;
+        at = next + read as u64;
     }
+    file.sync_all()
+}
 
-    fn scan(&self, _: Range<&[u8]>, _: Direction, _: &mut Visit<'_>) -> Result<(), StoreError> {
-        Self::refuse()
-    }
-
-    fn apply(&self, _: Arc<Changes>) -> Result<(), StoreError> {
-        Self::refuse()
-    }
-
-    fn blocks(&self) -> bool {
-        false
+/// Where there is data from `at` on; nothing behind the last.
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, SeekFrom::Data(at)) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

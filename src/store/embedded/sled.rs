@@ -7,14 +7,18 @@
 //!
 //! A read may see a write an instant before it is durable; the journal before it shows the same values already.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
+
+/// As long sled gets to let go of its file.
+const RELEASE: Duration = Duration::from_secs(2);
 
 /// A tree and the file behind it.
 pub(super) struct Sled {
@@ -25,16 +29,20 @@ pub(super) struct Sled {
 impl Sled {
     /// Opens or creates it in `folder`. The caller holds the lock of the data folder.
     pub(super) fn open(folder: &Path, cache_mib: u64) -> Result<Self, StoreError> {
-        remove_unfinished_snapshots(folder).map_err(|error| io_error(&error))?;
-        let db = sled::Config::new()
-            .path(folder)
-            .cache_capacity(cache_mib.saturating_mul(1024 * 1024))
-            // The background flusher is also the garbage collector, so it stays on.
-            .flush_every_ms(Some(500))
-            .use_compression(false)
-            .open()
-            .map_err(store_error)?;
-        sync_folder(folder).map_err(|error| io_error(&error))?;
+        let io = |error: io::Error| io_error(&error);
+        if !folder.exists() {
+            create(folder)?;
+        }
+        remove_unfinished_snapshots(folder).map_err(io)?;
+        // A process that was killed has not synced all it wrote. sled reads that, and syncs what it makes of it
+        // first: after a power cut it would be ahead of its own log, and never open again.
+        sync_folder(folder).map_err(io)?;
+        wait_for_release(&folder.join("db")).map_err(io)?;
+        // The background flusher is also the garbage collector, so it stays on.
+        let config = config(folder).flush_every_ms(Some(500));
+        let config = config.cache_capacity(cache_mib.saturating_mul(1024 * 1024));
+        let db = config.open().map_err(store_error)?;
+        sync_folder(folder).map_err(io)?;
         let file = File::open(folder.join("db")).map_err(|error| io_error(&error))?;
         Ok(Self { db, file })
     }
@@ -82,11 +90,34 @@ impl Kv for Sled {
     }
 }
 
+fn config(folder: &Path) -> sled::Config {
+    sled::Config::new().path(folder).use_compression(false)
+}
+
+/// Creates it beside, and gives it its name when it is whole: sled does not open what was half created.
+fn create(folder: &Path) -> Result<(), StoreError> {
+    let io = |error: io::Error| io_error(&error);
+    let beside = folder.with_extension("new");
+    if beside.exists() {
+        std::fs::remove_dir_all(&beside).map_err(io)?;
+    }
+    drop(config(&beside).flush_every_ms(None).open().map_err(store_error)?);
+    sync_folder(&beside).map_err(io)?;
+    std::fs::rename(&beside, folder).map_err(io)
+}
+
+/// sled's threads may keep its lock for a moment after it was dropped, and it does not wait for it.
+fn wait_for_release(db: &Path) -> io::Result<()> {
+    let file = File::open(db)?;
+    let deadline = Instant::now() + RELEASE;
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 /// sled filters the wrong suffix and would take one of these for the newest snapshot.
 fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
     for entry in folder.read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
@@ -115,7 +146,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn store_error(error: sled::Error) -> StoreError {
     match error {
         sled::Error::Io(error) => io_error(&error),
-        error @ sled::Error::Corruption { .. } => StoreError::Damaged(error.to_string().into()),
+        error @ sled::Error::Corruption { .. } => {
+            // What follows is an empty list of places in sled.
+            let said = error.to_string();
+            StoreError::Damaged(said.split(" backtrace").next().unwrap_or_default().into())
+        }
         error @ (sled::Error::CollectionNotFound(_)
         | sled::Error::Unsupported(_)
         | sled::Error::ReportableBug(_)) => StoreError::Unavailable(error.to_string().into()),

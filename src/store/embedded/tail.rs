@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::domain::fact::Entry;
 use crate::domain::id::{Owner, SessionId};
 use crate::store::{Log, StoreError};
@@ -73,21 +74,12 @@ impl Tail {
     /// Reads what an earlier process left, in the order it was written: pieces of a log, or none where the log
     /// was taken away. The files stay until [`Tail::remove_before`].
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Frame>)> {
-        fs::create_dir_all(folder)?;
-        let mut frames = Vec::new();
-        let mut next = 1;
-        for number in segments(folder)? {
-            next = number + 1;
-            let bytes = fs::read(path(folder, number))?;
-            let whole = read_frames(&bytes, &mut frames);
-            if whole < bytes.len() {
-                tracing::warn!(
-                    segment = number,
-                    bytes = bytes.len() - whole,
-                    "the torn end of a tail file is cut"
-                );
-            }
+        folder::create(folder)?;
+        let left = left(folder)?;
+        for (segment, bytes) in &left.torn {
+            tracing::warn!(segment, bytes, "the torn end of a tail file is cut");
         }
+        let Left { frames, next, .. } = left;
         Ok((Self { folder: folder.into(), current: None, next, waiting: BTreeMap::new() }, frames))
     }
 
@@ -139,7 +131,7 @@ impl Tail {
     /// Makes what was written last outlive a power cut.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.current.as_ref().map_or(Ok(()), |current| current.file.sync_data())?;
-        File::open(&self.folder)?.sync_all()
+        folder::sync(&self.folder)
     }
 
     /// The file the next frame that needs a new one will be in.
@@ -152,7 +144,9 @@ impl Tail {
         segments(&self.folder)?
             .into_iter()
             .filter(|number| *number < first)
-            .try_for_each(|number| fs::remove_file(path(&self.folder, number)))
+            .try_for_each(|number| fs::remove_file(path(&self.folder, number)))?;
+        // Numbers begin again where no file is left, and then one that came back would pass for a later one.
+        folder::sync(&self.folder)
     }
 
     fn start_segment(&mut self) -> io::Result<Current> {
@@ -189,6 +183,29 @@ impl Drop for Tail {
             tracing::warn!(%error, "the tail files cannot be left tidy");
         }
     }
+}
+
+/// What the files hold.
+pub(super) struct Left {
+    /// In the order they were written.
+    pub(super) frames: Vec<Frame>,
+    /// Files whose last so many bytes cannot be read.
+    pub(super) torn: Vec<(Segment, usize)>,
+    next: Segment,
+}
+
+/// Reads the files and leaves them as they are.
+pub(super) fn left(folder: &Path) -> io::Result<Left> {
+    let mut left = Left { frames: Vec::new(), torn: Vec::new(), next: 1 };
+    for number in segments(folder)? {
+        left.next = number + 1;
+        let bytes = fs::read(path(folder, number))?;
+        let whole = read_frames(&bytes, &mut left.frames);
+        if whole < bytes.len() {
+            left.torn.push((number, bytes.len() - whole));
+        }
+    }
+    Ok(left)
 }
 
 fn path(folder: &Path, segment: Segment) -> PathBuf {

@@ -203,6 +203,22 @@ async fn after_a_failure_no_write_is_acknowledged_until_the_engine_was_opened_ag
 }
 
 #[tokio::test]
+async fn pieces_are_merged_into_entries_of_a_bounded_size() {
+    let (disk, folder) = (Disk::default(), tempfile::tempdir().unwrap());
+    let store = disk.open(folder.path());
+    store.commit(append(0, [fact(1)])).await.unwrap();
+    let long = "x".repeat(1000);
+    for seq in 2..200 {
+        store.commit(append(seq - 1, [said(seq, &long)])).await.unwrap();
+    }
+    store.commit(append(199, [fact(200)])).await.unwrap();
+    let entries = store.read(&log(), 1, 100).await.unwrap();
+    let pieces = |entry: &Entry| entry.fact.width();
+    assert_eq!(entries.iter().map(pieces).collect::<Vec<_>>(), [59, 59, 59, 21, 1]);
+    assert!(super::entries::follow(1, &entries));
+}
+
+#[tokio::test]
 async fn while_the_engine_cannot_be_opened_again_every_write_is_refused() {
     let (disk, folder) = (Disk::default(), tempfile::tempdir().unwrap());
     let store = disk.open(folder.path());

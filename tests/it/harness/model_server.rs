@@ -189,6 +189,12 @@ impl ModelServer {
         self.shared.book.lock().unwrap().requests.clone()
     }
 
+    /// Forgets the requests so far, which would fill the memory of a long trial.
+    #[allow(dead_code, reason = "the tests do not, the soak program does")]
+    pub(crate) fn forget(&self) {
+        self.shared.book.lock().unwrap().requests.clear();
+    }
+
     /// Waits until so many requests came.
     pub(crate) async fn wait_for_requests(&self, count: usize) {
         reaches(&self.shared.asked, count, "requests").await;

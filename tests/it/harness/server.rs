@@ -119,6 +119,31 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Its process.
+    #[allow(dead_code, reason = "the tests do not, the soak program does")]
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, as a service manager does.
+    pub(crate) fn terminate(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Its exit code, once it has ended; none if it was killed.
+    pub(crate) async fn code(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the server to end")
+    }
+
     /// Starts it again on the same folders, at another address.
     pub(crate) async fn restart(&mut self) {
         let (child, url) = launch(self.folder.path(), &self.env);

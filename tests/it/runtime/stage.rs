@@ -284,6 +284,7 @@ impl Stage {
             catalog: Catalog::from_iter([Spec::Agent(agent())]),
             clock: self.clock.clone(),
             queue_depth: 16,
+            most_at_once: 1000,
             pieces_may_be_lost,
         };
         Runtime::open(parts).await.unwrap()
@@ -321,7 +322,7 @@ impl Tape {
     pub(super) async fn blank() -> Self {
         let nowhere = std::path::Path::new("");
         Self {
-            store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap(),
+            store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap().store,
             batches: Arc::default(),
             failure: Arc::default(),
             damaged: Arc::default(),

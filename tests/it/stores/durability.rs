@@ -125,7 +125,7 @@ async fn a_folder_of_another_engine_is_refused(folder: Folder) {
 async fn the_data_folder_is_for_its_owner_alone(folder: Folder) {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.dir.path().join("data");
-    let _store = store::open(&folder.config, &path).await.unwrap();
+    let _store = store::open(&folder.config, &path).await.unwrap().store;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 }
 

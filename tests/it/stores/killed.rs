@@ -18,7 +18,7 @@ const WRITERS: usize = 4;
 async fn the_process_that_is_killed() {
     let (Ok(path), Ok(engine)) = (std::env::var(FOLDER), std::env::var(ENGINE)) else { return };
     let config = if engine == "sled" { sled() } else { redb() };
-    let store = runhold::store::open(&config, path.as_ref()).await.unwrap();
+    let store = runhold::store::open(&config, path.as_ref()).await.unwrap().store;
     let writers = (0..WRITERS).map(|writer| {
         let store = &store;
         async move {
