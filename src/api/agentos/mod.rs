@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod events;
 mod face;
+mod feedback;
 pub mod media_form;
 pub mod message_body;
 pub mod metrics_body;
