@@ -163,7 +163,7 @@ async fn a_person_chooses_among_the_answers_a_model_offers_and_the_model_reads_w
     server.kill();
     server.restart().await;
     let path = format!("/agents/ann/runs/{}/continue", paused["run_id"].as_str().unwrap());
-    let mut decided = async |day: Value| {
+    let decided = async |day: Value| {
         let mut tools = paused["tools"].clone();
         tools[0]["user_feedback_schema"][0]["selected_options"] = day;
         tools[0]["user_feedback_schema"][1]["selected_options"] = json!(["Tea", "Cake"]);

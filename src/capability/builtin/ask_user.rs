@@ -62,6 +62,7 @@ fn questions() -> ToolSpec {
     });
     let parameters = json!({
         "type": "object",
+        "additionalProperties": false,
         "required": ["questions"],
         "properties": {"questions": {"type": "array", "minItems": 1, "maxItems": 10, "items": question}},
     });

@@ -69,7 +69,7 @@ fn every_builtin_composes_and_closes_its_schemas() {
     ];
     assert_eq!(names, expected);
     assert!(toolbox.specs().iter().all(|spec| spec.parameters["additionalProperties"] == json!(false)));
-    assert_eq!(toolbox.prompts.len(), 2);
+    assert_eq!(toolbox.prompts.len(), 3);
 }
 
 #[test]
