@@ -130,7 +130,7 @@ fn refuse_unless_waiting(view: &RunView) -> Result<(), Error> {
     let reason = match view.status {
         Status::Paused => return Ok(()),
         Status::Pending | Status::Running => "run is already running",
-        Status::Completed => "run is already completed",
+        Status::Completed | Status::Replaced => "run is already completed",
         Status::Failed => "run has errored",
         Status::Cancelled => "run is already cancelled",
     };

@@ -222,6 +222,7 @@ pub fn status(status: Status) -> &'static str {
         Status::Completed => "COMPLETED",
         Status::Cancelled => "CANCELLED",
         Status::Failed => "ERROR",
+        Status::Replaced => "REGENERATED",
     }
 }
 

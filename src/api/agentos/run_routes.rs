@@ -8,7 +8,7 @@ const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's s
 const OF_SESSION: Parameter = Parameter::new("session_id", Kind::RequiredText, "The run's session");
 const STATUS: Parameter = Parameter::new(
     "status",
-    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR"]),
+    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR", "REGENERATED"]),
     "Only runs that stand here",
 );
 

@@ -67,6 +67,7 @@ impl Driver {
             parent: Some(view.run),
             place: Some(order.place.clone()),
             components: Vec::new(),
+            origin: None,
         });
         let run = child_id(view.run, &order.place, id);
         let given = Given { state: order.state, deadline: order.deadline };
