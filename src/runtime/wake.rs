@@ -62,7 +62,7 @@ impl Inner {
         self.wake(owner, stored.root.unwrap_or(run), Told::Answers(answers), claim).await
     }
 
-    async fn wake(
+    pub(super) async fn wake(
         self: &Arc<Self>,
         owner: &Owner,
         root: RunId,
@@ -199,13 +199,13 @@ impl Inner {
             machine.apply(at, &fact).map_err(|_| Error::Internal)?;
             facts.push((at, fact));
         }
-        let part = Part { view: machine.view().clone(), first: stored.first, facts };
+        let part = Part { machine, first: stored.first, facts };
         Ok((!part.facts.is_empty()).then_some(part))
     }
 }
 
 /// What a run that waits is told.
-enum Told {
+pub(super) enum Told {
     /// To stop, and why.
     Stop(String),
     /// What was decided.

@@ -48,6 +48,7 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod teams;
+mod waiting;
 mod workflows;
 
 // What these stand on.

@@ -3,7 +3,8 @@
 //! A child is driven inside the driver of the run that asked for it, from wherever its log stands. Its name follows
 //! from its place, so after a crash it is found again, and one that is over is never run twice.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -16,9 +17,11 @@ use crate::domain::id::{ComponentId, RunId};
 use crate::domain::message::Input;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::state::{self, Change};
+use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::Machine;
 use crate::runtime::error::Error;
+use crate::runtime::journal::unpoisoned;
 
 /// A run to have driven.
 pub(super) struct ChildOrder {
@@ -38,8 +41,8 @@ pub(super) struct ChildOrder {
 pub(super) enum Child {
     /// It is over.
     Over(Box<RunView>),
-    /// It waits for somebody.
-    Waits,
+    /// It waits for somebody, perhaps not for ever.
+    Waits(Option<Timestamp>),
 }
 
 /// What a child is given by the run that asked for it.
@@ -93,6 +96,7 @@ impl Driver {
             room: self.room.clone(),
             components: self.components.clone(),
             root: self.root(),
+            woken: self.woken.clone(),
         }
     }
 
@@ -106,7 +110,11 @@ impl Driver {
             self.give_up(halt).await?;
         }
         let view = self.machine.view();
-        Ok(if view.outcome.is_some() { Child::Over(Box::new(view.clone())) } else { Child::Waits })
+        Ok(if view.outcome.is_some() {
+            Child::Over(Box::new(view.clone()))
+        } else {
+            Child::Waits(view.waits_until)
+        })
     }
 }
 
@@ -117,6 +125,7 @@ struct Above {
     room: Arc<crate::runtime::journal::Room>,
     components: Arc<[Arc<Spec>]>,
     root: RunId,
+    woken: Arc<Mutex<HashMap<RunId, Machine>>>,
 }
 
 impl Above {
@@ -129,7 +138,9 @@ impl Above {
             Err(error) => return Err(error.into()),
         };
         let at = self.inner.clock.now();
+        let woken = unpoisoned(&self.woken).remove(&run);
         let machine = match &stored {
+            Some(_) if let Some(woken) = woken => woken,
             Some(stored) => self.inner.replayed(&owner, stored).await?,
             None => Machine::accept(run, at, &start).map_err(Halt::Violation)?,
         };
@@ -137,10 +148,11 @@ impl Above {
             Ok(toolbox) => (toolbox, None),
             Err(why) => (Arc::default(), Some(why)),
         };
-        let Self { inner, live, room, components, root } = self;
+        let Self { inner, live, room, components, root, woken } = self;
         debug_assert_eq!(live.run, root);
         let mut driver = Driver::new(inner, live, room, machine, toolbox, components);
         driver.given = Some(given);
+        driver.woken = woken;
         driver = match stored {
             Some(stored) => driver.resuming(stored.first),
             None => driver.opening((at, Fact::RunStarted(Box::new(start)))),
