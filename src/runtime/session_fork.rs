@@ -12,6 +12,7 @@ use crate::domain::fork::{Origin, Way};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::message::Usage;
 use crate::domain::run::{Run, Session};
+use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::runtime::records;
 use crate::runtime::sessions::SessionDetail;
@@ -34,7 +35,7 @@ struct Copy<'a> {
 
 impl Runtime {
     /// Copies a session with all of its runs that are over; the others stay where they are. The copy is there whole
-    /// once this returns, and nobody knows its name before.
+    /// once this returns, and nobody knows its name before. Takes as long as reading and writing all of it.
     ///
     /// # Errors
     /// [`Error::NoSession`]; what the store says.
@@ -155,21 +156,16 @@ impl Copy<'_> {
 
     /// A fact with the names that things have in the copy.
     fn fact(&self, entry: &Entry, entries: &[Entry]) -> Fact {
-        match &entry.fact {
-            Fact::RunStarted(start) => Fact::RunStarted(Box::new(RunStart {
-                session: self.log.session.clone(),
-                parent: start.parent.map(|parent| self.name(parent)),
-                origin: Some(self.origin(entry.run, start, entries)),
-                ..start.as_ref().clone()
-            })),
-            Fact::RunPrepared { system, state, stored, history } => Fact::RunPrepared {
-                system: system.clone(),
-                state: state.clone(),
-                stored: stored.clone(),
-                history: history.iter().map(|run| self.name(*run)).collect(),
-            },
-            other => other.clone(),
+        let mut fact = entry.fact.clone();
+        if let Fact::RunStarted(start) = &mut fact {
+            start.origin = Some(self.origin(entry.run, start, entries));
+            start.session = self.log.session.clone();
+            start.parent = start.parent.map(|parent| self.name(parent));
         }
+        if let Fact::RunPrepared { history, .. } = &mut fact {
+            history.iter_mut().for_each(|run| *run = self.name(*run));
+        }
+        fact
     }
 
     fn origin(&self, run: RunId, start: &RunStart, entries: &[Entry]) -> Origin {
@@ -199,7 +195,7 @@ impl Copy<'_> {
     }
 
     /// Writes the header, last: from then on there is such a session.
-    async fn finish(&self, source: SessionDetail, now: crate::domain::time::Timestamp) -> Result<(), Error> {
+    async fn finish(&self, source: SessionDetail, now: Timestamp) -> Result<(), Error> {
         let session = Session {
             id: self.log.session.clone(),
             created: now,
