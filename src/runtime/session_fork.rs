@@ -165,6 +165,9 @@ impl Copy<'_> {
         if let Fact::RunPrepared { history, .. } = &mut fact {
             history.iter_mut().for_each(|run| *run = self.name(*run));
         }
+        if let Fact::StepFinished { output, .. } = &mut fact {
+            output.run = output.run.map(|run| self.name(run));
+        }
         fact
     }
 

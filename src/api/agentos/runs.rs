@@ -256,8 +256,7 @@ pub(super) fn without_end(error: runtime::Error, run: RunId, session: &SessionId
     problem.dressed(&body)
 }
 
-/// The earlier runs the model was shown; those that are gone by now are left out. And what was said in
-/// the runs this one comes from.
+/// What the model was shown of earlier runs, and of those this one comes from; runs that are gone by now are left out.
 async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
