@@ -49,7 +49,7 @@ pub(super) async fn go_on(
     let claim = key.claim(runtime, owner).await?;
     let made: Option<MadeRun> = claim.made()?;
     let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
-    if form.fork.is_meant(&run, made) {
+    if form.fork.is_meant(&run, !sent.is_empty(), made) {
         let wanted = Wanted { stream: form.stream, background: form.background, all: form.all };
         let from = (target.component, run);
         return fork_run::fork(runtime, owner, from, form.fork, (wanted, seat), claim).await;

@@ -69,17 +69,24 @@ impl FromFields for ForkForm {
 }
 
 impl ForkForm {
-    /// Whether a run of its own goes on, and not this one. `made` is what an order under the same key made before.
-    pub(super) fn is_meant(&self, run: &Run, made: Option<MadeRun>) -> bool {
+    /// Whether a run of its own goes on, and not this one: a decision that comes too late begins nothing. `made` is
+    /// what an order under the same key made before.
+    pub(super) fn is_meant(&self, run: &Run, decides: bool, made: Option<MadeRun>) -> bool {
         if let Some(made) = made {
             return made.run != run.root.unwrap_or(run.id);
         }
         run.kind != ComponentKind::Workflow
             && match run.status {
-                Status::Completed | Status::Failed | Status::Replaced => true,
+                Status::Completed | Status::Failed | Status::Replaced => !decides || self.says_more(),
                 Status::Paused => self.fork || self.regenerate,
                 Status::Pending | Status::Running | Status::Cancelled => false,
             }
+    }
+
+    fn says_more(&self) -> bool {
+        let is_elsewhere = self.from.as_deref().is_some_and(|from| from.trim() != "end");
+        let has_text = self.input.is_some() || self.additional_instructions.is_some();
+        self.fork || self.regenerate || is_elsewhere || has_text
     }
 
     /// Refuses what contradicts itself.
