@@ -22,6 +22,9 @@ pub enum Effect {
     Once,
 }
 
+/// The tool with which a model asks the user questions with answers to choose from.
+pub const ASK_USER: &str = "ask_user";
+
 /// Why a call waits for somebody before, or instead of, being executed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,6 +35,9 @@ pub struct Gate {
     pub user_input: Vec<String>,
     /// The client executes it.
     pub external: bool,
+    /// A person chooses among the answers that the call lists.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub feedback: bool,
     /// What is said to whoever is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -58,7 +64,7 @@ pub enum OnTimeout {
 impl Gate {
     /// Whether a call goes ahead without anybody.
     pub fn is_open(&self) -> bool {
-        !self.confirmation && self.user_input.is_empty() && !self.external
+        !self.confirmation && self.user_input.is_empty() && !self.external && !self.feedback
     }
 }
 

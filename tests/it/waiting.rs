@@ -131,3 +131,55 @@ async fn a_step_nobody_agreed_to_in_time_is_passed_over() {
     assert_eq!(body["status"], "COMPLETED", "{body}");
     assert_eq!(model.requests().len(), 1, "the second step was passed over");
 }
+
+#[tokio::test]
+async fn a_person_chooses_among_the_answers_a_model_offers_and_the_model_reads_which() {
+    let questions = json!({"questions": [
+        {"question": "Which day?", "header": "Day", "options": [{"label": "Monday"}, {"label": "Friday", "description": "Late"}]},
+        {"question": "Which extras?", "options": [{"label": "Tea"}, {"label": "Cake"}], "multi_select": true},
+    ]});
+    let model = ModelServer::answering(move |request| {
+        if has_result(&request.body) { says("Booked.") } else { calls([("ask_user", questions.clone())]) }
+    })
+    .await;
+    let agent = "---\nmodel: test/ann\ncapabilities: [ask_user]\n---\nYou book.\n";
+    let mut server = Setup::default().model(&model.url()).agent("ann", agent).start().await;
+    let fields = [("message", "Book"), ("session_id", "s"), ("stream", "false")];
+    let (_, paused) = server.form("/agents/ann/runs", &fields).await;
+    assert_eq!(paused["status"], "PAUSED", "{paused}");
+    assert_eq!(
+        paused["tools"][0]["user_feedback_schema"][0],
+        json!({
+            "question": "Which day?",
+            "header": "Day",
+            "options": [
+                {"label": "Monday", "description": null, "selected": false},
+                {"label": "Friday", "description": "Late", "selected": false},
+            ],
+            "multi_select": false,
+            "selected_options": null,
+        })
+    );
+    server.kill();
+    server.restart().await;
+    let path = format!("/agents/ann/runs/{}/continue", paused["run_id"].as_str().unwrap());
+    let mut decided = async |day: Value| {
+        let mut tools = paused["tools"].clone();
+        tools[0]["user_feedback_schema"][0]["selected_options"] = day;
+        tools[0]["user_feedback_schema"][1]["selected_options"] = json!(["Tea", "Cake"]);
+        let tools = tools.to_string();
+        server.form(&path, &[("session_id", "s"), ("stream", "false"), ("tools", &tools)]).await
+    };
+    for wrong in [json!(null), json!(["Sunday"]), json!(["Monday", "Friday"])] {
+        assert_eq!(decided(wrong).await.0, 400);
+    }
+    let (status, body) = decided(json!(["Friday"])).await;
+    assert_eq!((status, &body["content"]), (200, &json!("Booked.")), "{body}");
+    let requests = model.requests();
+    let told = requests[1]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    assert_eq!(
+        told,
+        r#"User feedback received: [{"question":"Which day?","selected":["Friday"]},{"question":"Which extras?","selected":["Tea","Cake"]}]"#
+    );
+    assert_eq!(body["tools"][0]["user_feedback_schema"][0]["options"][1]["selected"], true);
+}

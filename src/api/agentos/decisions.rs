@@ -16,6 +16,7 @@ use crate::domain::tool::Gate;
 use crate::domain::view::Call;
 
 use super::error::Error;
+use super::feedback;
 use super::step_body::step_id;
 use super::step_requirement::{self, Wait, Waiting};
 use super::tool_body;
@@ -132,6 +133,11 @@ fn about_requirement(
         let all = inside.into_iter().chain(outside.iter().cloned()).collect();
         tool.insert("user_input_schema".into(), Value::Array(all));
     }
+    if let Some(outside @ Value::Array(_)) = requirement.get("user_feedback_schema")
+        && !feedback::is_chosen(tool.get("user_feedback_schema"))
+    {
+        tool.insert("user_feedback_schema".into(), outside.clone());
+    }
     let member = match requirement.get("member_run_id").and_then(Value::as_str) {
         None => None,
         Some(name) => {
@@ -211,6 +217,10 @@ fn of_call(gate: &Gate, tool: &Object, call: &Call) -> Option<Decision> {
     let confirmed = tool.get("confirmed").and_then(Value::as_bool);
     if confirmed == Some(false) {
         return Some(Decision::Rejected { note: note() });
+    }
+    if gate.feedback && !call.doubted {
+        let result = feedback::chosen(call, tool.get("user_feedback_schema")?)?;
+        return Some(Decision::Executed { result });
     }
     let is_told = call.doubted && tool.get("result").is_some_and(|result| !result.is_null());
     if gate.external || is_told {

@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod events;
 mod face;
+mod feedback;
 pub mod fork_body;
 mod fork_run;
 pub mod media_form;

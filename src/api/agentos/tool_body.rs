@@ -10,9 +10,10 @@ use crate::domain::fact::Decision;
 use crate::domain::id::{CallId, RunId};
 use crate::domain::spec::{DeclaredTool, Spec};
 use crate::domain::time::Timestamp;
-use crate::domain::tool::Gate;
+use crate::domain::tool::{ASK_USER, Gate};
 use crate::domain::view::{Call, RunView, Turn};
 
+use super::feedback;
 use super::message_body::derived_id;
 use super::tree::Node;
 
@@ -71,6 +72,8 @@ pub struct Requirement<'a> {
     tool_execution: Tool<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_input_schema: Option<Vec<InputField>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_feedback_schema: Option<Value>,
 }
 
 /// Whose call it is, if it is not the run's own.
@@ -100,8 +103,8 @@ impl<'a> Tool<'a> {
             confirmation_note: decision.and_then(note),
             requires_user_input: (!gate.user_input.is_empty()).then_some(true),
             user_input_schema: (!gate.user_input.is_empty()).then(|| input_fields(view, call, &gate)),
-            user_feedback_schema: None,
-            answered: decision.filter(|_| !gate.user_input.is_empty()).map(is_agreement),
+            user_feedback_schema: gate.feedback.then(|| feedback::schema(call)),
+            answered: decision.filter(|_| !gate.user_input.is_empty() || gate.feedback).map(is_agreement),
             external_execution_required: gate.external.then_some(true),
             external_execution_silent: None,
             approval_type: None,
@@ -180,6 +183,7 @@ impl<'a> Requirement<'a> {
                 member_run_id: view.run,
             }),
             user_input_schema: tool.user_input_schema.clone(),
+            user_feedback_schema: tool.user_feedback_schema.clone(),
             tool_execution: tool,
         })
     }
@@ -200,6 +204,8 @@ pub fn pause_sentence(node: Node<'_>) -> Cow<'static, str> {
         "I have tools to execute, but I need confirmation."
     } else if tools.iter().any(|tool| tool.requires_user_input == Some(true)) {
         "I have tools to execute, but I need user input."
+    } else if tools.iter().any(|tool| tool.user_feedback_schema.is_some()) {
+        "I have questions, and need user feedback."
     } else {
         "I have tools to execute, but they need external execution."
     };
@@ -269,6 +275,9 @@ pub(super) fn gate(node: Node<'_>, call: &Call) -> Gate {
     let declared = declared(&view.spec, &call.call.name).map(|tool| tool.gate.clone());
     if let Some(gate) = declared.filter(|gate| !gate.is_open()) {
         return gate;
+    }
+    if call.call.name == ASK_USER && !call.doubted {
+        return Gate { feedback: true, ..Gate::default() };
     }
     match call.answer.as_ref().map(|answer| &answer.decision) {
         Some(Decision::Executed { .. }) => Gate { external: true, ..Gate::default() },

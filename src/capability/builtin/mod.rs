@@ -1,5 +1,6 @@
 //! Capabilities that come with the program, a file each.
 
+mod ask_user;
 mod current_time;
 mod html;
 mod session_state;
@@ -18,6 +19,7 @@ use crate::domain::tool::{Effect, Gate, ToolSpec};
 /// All of them.
 pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
     vec![
+        Arc::new(ask_user::AskUser::new()),
         Arc::new(current_time::CurrentTime::new()),
         Arc::new(session_state::SessionState::new()),
         Arc::new(test_math::TestMath::new()),

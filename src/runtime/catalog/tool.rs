@@ -52,6 +52,7 @@ impl Reader<'_> {
             effect: file.effect,
             timeout: file.timeout.map_or(TIMEOUT, |timeout| timeout.0),
             gate: Gate {
+                feedback: false,
                 message: file.message,
                 within: file.answer_within.map(|within| within.0),
                 on_timeout,

@@ -69,6 +69,7 @@ impl Reader<'_> {
             timeout: file.timeout.map(|timeout| timeout.into_inner().0),
             on_error: file.on_error,
             gate: Gate {
+                feedback: false,
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input,
                 external: false,

@@ -48,7 +48,7 @@ fn refused(
 #[test]
 fn the_registry_lists_what_comes_with_the_program_by_id() {
     let ids: Vec<_> = registry().all().map(|one| one.about().id).collect();
-    assert_eq!(ids, ["current_time", "session_state", "test_math", "web_fetch"]);
+    assert_eq!(ids, ["ask_user", "current_time", "session_state", "test_math", "web_fetch"]);
 }
 
 #[test]
@@ -58,6 +58,7 @@ fn every_builtin_composes_and_closes_its_schemas() {
     let names: Vec<_> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
     let expected = [
         "add",
+        "ask_user",
         "divide",
         "get_current_time",
         "multiply",
@@ -96,7 +97,7 @@ fn capabilities_that_need_each_other_are_refused() {
 fn an_unknown_capability_is_named_with_all_that_are_known() {
     assert_eq!(
         refused(&[reference("web_fech", Value::Null)], &[]),
-        "unknown capability `web_fech`; known: current_time, session_state, test_math, web_fetch"
+        "unknown capability `web_fech`; known: ask_user, current_time, session_state, test_math, web_fetch"
     );
 }
 
