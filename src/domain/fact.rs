@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Object;
+use super::fork::Origin;
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Usage};
 use super::spec::Spec;
@@ -247,6 +248,9 @@ pub struct RunStart {
     /// Everything else it may start, frozen: members, and what steps name, and theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Arc<Spec>>,
+    /// The run whose conversation it goes on with, or that it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// What waited for runs below it, and does no longer.

@@ -60,6 +60,13 @@ pub struct Input {
     pub media: Vec<Media>,
 }
 
+impl Input {
+    /// Whether nothing is asked: only of a run that goes on with another's conversation as it is.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.media.is_empty()
+    }
+}
+
 /// One message of a conversation, as a model is shown it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]

@@ -27,12 +27,14 @@ pub enum Status {
     Cancelled,
     /// Could not be brought to an end.
     Failed,
+    /// Ended, and another run's answer has taken the place of its own.
+    Replaced,
 }
 
 impl Status {
     /// Whether nothing more will happen.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Completed | Self::Cancelled | Self::Failed)
+        matches!(self, Self::Completed | Self::Cancelled | Self::Failed | Self::Replaced)
     }
 }
 

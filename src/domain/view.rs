@@ -7,6 +7,7 @@ use super::Object;
 use super::fact::{
     Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
 };
+use super::fork::Origin;
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Message, Usage};
 use super::run::Status;
@@ -41,6 +42,8 @@ pub struct RunView {
     pub place: Option<Place>,
     /// Everything else it may start.
     pub components: Vec<Arc<Spec>>,
+    /// The run whose conversation it goes on with, or that it is a copy of.
+    pub origin: Option<Origin>,
     /// When it was accepted.
     pub created: Timestamp,
     /// When its turn came.
@@ -170,6 +173,7 @@ impl RunView {
             parent: start.parent,
             place: start.place.clone(),
             components: start.components.clone(),
+            origin: start.origin.clone(),
             created: at,
             began: None,
             ended: None,
@@ -439,6 +443,9 @@ impl RunView {
         let joined =
             |turns| self.steers_after(turns).map(|steer| Message::User { input: steer.input.clone() });
         let mut messages = vec![Message::User { input: self.input.clone() }];
+        if self.input.is_empty() && self.origin.is_some() {
+            messages.clear();
+        }
         messages.extend(joined(0));
         for (before, turn) in self.said().enumerate() {
             if !turn.text.is_empty() || !turn.calls.is_empty() {

@@ -25,9 +25,11 @@ use super::error::Error;
 use super::journal::{Dated, Room, unpoisoned};
 use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::{Claim, MadeRun};
+use super::records;
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
+use crate::domain::fork::Origin;
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
@@ -35,6 +37,7 @@ use crate::domain::spec::Spec;
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News, Step, workflow};
+use crate::store::Expect;
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -197,6 +200,9 @@ impl Driver {
     fn remember(&self) {
         let view = self.machine.view();
         if view.status == Status::Completed && view.parent.is_none() {
+            if let Some(replaced) = view.origin.as_ref().and_then(Origin::replaces) {
+                self.room.past().leave_out(replaced);
+            }
             self.room.past().add(view);
         }
         self.inner.journal.keep(&self.room);
@@ -407,7 +413,11 @@ impl Driver {
             parts.iter().map(|part| (part.machine.view().run, part.facts.as_slice())).collect();
         all.push((view.run, facts));
         let owner = &self.room.log.owner;
+        let replaced = self.inner.replaced_by(owner, view).await?;
         let fill = |desk: &mut Desk| {
+            if let Some(run) = &replaced {
+                desk.put(records::put_run(owner, run, Expect::Present)?);
+            }
             let mut after = desk.head();
             for part in parts {
                 settle::beside(

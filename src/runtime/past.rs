@@ -71,6 +71,11 @@ impl Past {
         }
     }
 
+    /// Forgets a run that another has taken the place of, should it be so.
+    pub(super) fn leave_out(&mut self, run: RunId) {
+        self.runs.retain(|past| past.id != run);
+    }
+
     fn push(&mut self, run: Arc<PastRun>) {
         if !run.is_small() {
             *self = Self::default();

@@ -16,6 +16,7 @@ use super::settle::agent_of;
 use super::{Inner, Runtime};
 use crate::domain::document::{self, Query, Tag};
 use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
+use crate::domain::fork::Origin;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::{OnSecondMessage, Spec};
@@ -43,13 +44,23 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::start`]; [`Error::Conflict`] if that run was taken away since.
     pub async fn start_once(&self, owner: &Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
+        self.accept_once(owner, order, None, claim).await
+    }
+
+    pub(super) async fn accept_once(
+        &self,
+        owner: &Owner,
+        order: StartRun,
+        origin: Option<Origin>,
+        claim: Claim,
+    ) -> Result<Started, Error> {
         let inner = self.0.clone();
         let owner = owner.clone();
         // On a task of its own: a client that goes away in the middle leaves no half-made run behind.
         let accepted = tokio::spawn(async move {
             match claim.made()? {
                 Some(made) => inner.started(owner, made).await,
-                None => inner.accept(owner, order, claim).await,
+                None => inner.accept(owner, order, origin, claim).await,
             }
         });
         accepted.await.map_err(|_| Error::Internal)?
@@ -186,7 +197,7 @@ impl Runtime {
     /// # Errors
     /// What the store says.
     pub async fn entries_of_tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.0.read_run(owner, run, true).await
+        self.0.entries_below(owner, run).await
     }
 
     /// What a run's facts tell so far.
@@ -196,9 +207,7 @@ impl Runtime {
     pub async fn view(&self, owner: &Owner, run: &Run) -> Result<RunView, Error> {
         let entries = self.0.entries(owner, run).await?;
         let mut view = RunView::of(run.id, &entries).ok_or(Error::NoRun(run.id))?;
-        if view.status == Status::Pending {
-            view.status = run.status;
-        }
+        view.stands(run.status);
         Ok(view)
     }
 
@@ -253,7 +262,13 @@ impl Inner {
         Ok(rest.and_then(|entries| RunView::of(stored.id, entries)))
     }
 
-    async fn accept(self: Arc<Self>, owner: Owner, order: StartRun, claim: Claim) -> Result<Started, Error> {
+    async fn accept(
+        self: Arc<Self>,
+        owner: Owner,
+        order: StartRun,
+        origin: Option<Origin>,
+        claim: Claim,
+    ) -> Result<Started, Error> {
         let spec = self
             .catalog()
             .get(order.kind, &order.component)
@@ -270,6 +285,7 @@ impl Inner {
             parent: None,
             place: None,
             components: self.catalog.below(&spec),
+            origin,
         };
         if fresh {
             room.pen().await.begin_empty();
@@ -279,6 +295,7 @@ impl Inner {
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
         let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
         if manners.rule == OnSecondMessage::Steer
+            && start.origin.is_none()
             && let Some(joined) = self.join(&log, &start, &claim).await?
         {
             return Ok(joined);
@@ -439,6 +456,10 @@ impl Inner {
 
     pub(super) async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
         self.read_run(owner, run, false).await
+    }
+
+    pub(super) async fn entries_below(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
+        self.read_run(owner, run, true).await
     }
 
     /// The entries of a run, and of those below it where `tree` says so.

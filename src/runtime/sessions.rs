@@ -297,7 +297,7 @@ impl Runtime {
     }
 
     /// With the pen held, so that no run writes in between; runs that go on find the room closed.
-    async fn take_away(&self, log: &Log) -> Result<(), Error> {
+    pub(super) async fn take_away(&self, log: &Log) -> Result<(), Error> {
         let Log { owner, session } = log;
         let room = self.journal().room(log);
         let mut memory = room.pen().await;

@@ -61,12 +61,31 @@ pub(super) async fn prepare(
     if !has_past && given.is_none() {
         room.past().learn(&[], true);
     }
-    let past = past(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
-    let history = past.iter().flat_map(|run| run.messages.iter().cloned()).collect();
-    let runs = past.iter().map(|run| run.id).collect();
+    let (runs, history) = before(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
     let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs }, history))
+}
+
+/// The earlier runs that are shown, at most so many, and all that was said before the run's own messages. A run that
+/// comes from another is shown what that one was.
+async fn before(
+    inner: &Inner,
+    room: &Room,
+    view: &RunView,
+    wanted: usize,
+) -> Result<(Vec<RunId>, Vec<Message>), Error> {
+    let owner = &room.log.owner;
+    if let Some(mut runs) = inner.shown_before(owner, view).await? {
+        if wanted == 0 {
+            runs.clear();
+        }
+        let messages = history(inner, &room.log, view, &runs).await?;
+        return Ok((runs, messages));
+    }
+    let past = past(inner, room, view, wanted).await?;
+    let messages = past.iter().flat_map(|run| run.messages.iter().cloned()).collect();
+    Ok((past.iter().map(|run| run.id).collect(), messages))
 }
 
 /// What a session's state holds where nothing is stored.
@@ -145,13 +164,19 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
     Ok(found)
 }
 
-/// The messages of earlier runs, oldest first.
-pub(super) async fn history(inner: &Inner, log: &Log, runs: &[RunId]) -> Result<Vec<Message>, Error> {
+/// The messages before a run's own, oldest first: those of earlier runs, and of the runs it comes from.
+pub(super) async fn history(
+    inner: &Inner,
+    log: &Log,
+    view: &RunView,
+    runs: &[RunId],
+) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     for run in runs {
         let Ok(run) = inner.stored_run(&log.owner, *run).await else { continue };
         messages.extend(past_run(inner, &log.owner, &run).await?.into_iter().flat_map(|past| past.messages));
     }
+    messages.extend(inner.said_before(&log.owner, view).await?);
     Ok(messages)
 }
 

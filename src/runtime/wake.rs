@@ -115,9 +115,12 @@ impl Inner {
         let stored = self.stored_run(owner, run).await?;
         match stored.status {
             Status::Paused => Ok(stored),
-            Status::Pending | Status::Running | Status::Completed | Status::Cancelled | Status::Failed => {
-                Err(Error::Conflict(format!("run {run} does not wait for anybody")))
-            }
+            Status::Pending
+            | Status::Running
+            | Status::Completed
+            | Status::Cancelled
+            | Status::Failed
+            | Status::Replaced => Err(Error::Conflict(format!("run {run} does not wait for anybody"))),
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn begun(spec: Spec, options: RunOptions) -> Vec<Fact> {
             parent: None,
             place: None,
             components: vec![],
+            origin: None,
         })),
         Fact::RunPrepared {
             system: Some("Add.".into()),

@@ -78,6 +78,7 @@ fn start(spec: AgentSpec) -> RunStart {
         parent: None,
         place: None,
         components: vec![],
+        origin: None,
     }
 }
 

@@ -33,6 +33,7 @@ mod stopping;
 
 // The AgentOS surface.
 mod agentos_events;
+mod agentos_forks;
 mod agentos_hostile;
 mod agentos_idempotency;
 mod agentos_resume;

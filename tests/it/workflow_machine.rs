@@ -107,6 +107,7 @@ fn start(steps: Vec<StepSpec>, tools: Vec<DeclaredTool>, input: &str) -> RunStar
         parent: None,
         place: None,
         components: vec![],
+        origin: None,
     }
 }
 

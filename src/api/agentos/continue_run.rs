@@ -22,9 +22,10 @@ use super::component::ComponentRun;
 use super::decisions::{self, Sent};
 use super::error::Error;
 use super::events::Projector;
+use super::fork_run::{self, ForkForm};
 use super::resume::until_let_go;
 use super::run_events::RunEvents;
-use super::runs;
+use super::runs::{self, Wanted};
 
 /// `POST /{kind}/{id}/runs/{run_id}/continue`.
 pub(super) async fn go_on(
@@ -36,6 +37,7 @@ pub(super) async fn go_on(
 ) -> Result<HttpResponse, Error> {
     let (runtime, owner, form) = (&state.runtime, caller.owner(), form.fields);
     let session = form.session.ok_or_else(|| Error::bad_request("session_id is required for this action"))?;
+    form.fork.check()?;
     let sent = Sent {
         tools: objects("tools", form.tools.as_deref())?,
         requirements: objects("requirements", form.requirements.as_deref())?,
@@ -47,6 +49,11 @@ pub(super) async fn go_on(
     let claim = key.claim(runtime, owner).await?;
     let made: Option<MadeRun> = claim.made()?;
     let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
+    if form.fork.is_meant(&run, !sent.is_empty(), made) {
+        let wanted = Wanted { stream: form.stream, background: form.background, all: form.all };
+        let from = (target.component, run);
+        return fork_run::fork(runtime, owner, from, form.fork, (wanted, seat), claim).await;
+    }
     let shown = wake(runtime, owner, &run, &sent, claim).await?;
     let response = match (form.stream, form.background) {
         (true, _) => {
@@ -102,10 +109,12 @@ pub(super) async fn wake(
 pub(super) struct ContinueForm {
     stream: bool,
     background: bool,
+    all: bool,
     session: Option<SessionId>,
     tools: Option<String>,
     requirements: Option<String>,
     steps: Option<String>,
+    fork: ForkForm,
 }
 
 impl FromFields for ContinueForm {
@@ -118,10 +127,12 @@ impl FromFields for ContinueForm {
         Self {
             stream: fields.flag("stream").unwrap_or(true),
             background: fields.flag("background").unwrap_or(false),
+            all: fields.flag("stream_events").unwrap_or(true),
             session: fields.id("session_id"),
             tools,
             requirements,
             steps,
+            fork: ForkForm::from_fields(fields),
         }
     }
 }
@@ -130,7 +141,7 @@ fn refuse_unless_waiting(view: &RunView) -> Result<(), Error> {
     let reason = match view.status {
         Status::Paused => return Ok(()),
         Status::Pending | Status::Running => "run is already running",
-        Status::Completed => "run is already completed",
+        Status::Completed | Status::Replaced => "run is already completed",
         Status::Failed => "run has errored",
         Status::Cancelled => "run is already cancelled",
     };

@@ -33,6 +33,13 @@ pub struct Sent {
     pub steps: Vec<Object>,
 }
 
+impl Sent {
+    /// Whether nothing came back.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty() && self.requirements.is_empty() && self.steps.is_empty()
+    }
+}
+
 /// A list of objects that a field holds.
 ///
 /// # Errors

@@ -17,14 +17,14 @@ use super::tool_body::arguments;
 /// One message of a run's conversation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MessageBody<'a> {
-    id: Uuid,
+    pub(super) id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
+    pub(super) content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     from_history: bool,
     stop_after_tool_call: bool,
-    role: &'static str,
+    pub(super) role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct MessageBody<'a> {
     metrics: Option<Metrics>,
     #[serde(flatten)]
     media: MediaLists<'a>,
-    created_at: u64,
+    pub(super) created_at: u64,
 }
 
 /// What an assistant's message asks for, in the form of the model's API.
@@ -161,6 +161,9 @@ fn system(view: &RunView) -> Option<MessageBody<'_>> {
 fn conversation(view: &RunView) -> Vec<MessageBody<'_>> {
     let joined = |turns| view.steers_after(turns).map(|steer| MessageBody::user(&steer.input, steer.at));
     let mut messages = vec![MessageBody::user(&view.input, view.created)];
+    if view.input.is_empty() {
+        messages.clear();
+    }
     messages.extend(joined(0));
     for (before, turn) in view.said().enumerate() {
         if !turn.text.is_empty() || !turn.calls.is_empty() {

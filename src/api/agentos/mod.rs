@@ -3,6 +3,7 @@
 //! `routes` is its table of contents. Bodies (`…_body`) are what Agno's clients read, forms and queries what
 //! they send; the other files are the handlers.
 
+mod checkpoints;
 mod component;
 mod components;
 mod continue_run;
@@ -14,6 +15,8 @@ pub mod event;
 pub mod events;
 mod face;
 mod feedback;
+pub mod fork_body;
+mod fork_run;
 pub mod media_form;
 pub mod message_body;
 pub mod metrics_body;
@@ -26,6 +29,7 @@ pub mod run_form;
 mod run_routes;
 mod runs;
 mod session_body;
+mod session_fork;
 mod session_query;
 mod session_run_body;
 mod session_runs;

@@ -163,7 +163,9 @@ impl Standing {
     fn is_going(&self) -> bool {
         match self.status {
             Status::Pending | Status::Running => true,
-            Status::Paused | Status::Completed | Status::Cancelled | Status::Failed => false,
+            Status::Paused | Status::Completed | Status::Cancelled | Status::Failed | Status::Replaced => {
+                false
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::run::Status;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::view::RunView;
 
+use super::fork_body::ForkBody;
 use super::message_body::{self, MediaLists, MessageBody};
 use super::metrics_body::{Metrics, provider_name};
 use super::step_body::step_id;
@@ -60,6 +61,8 @@ pub struct RunBody<'a> {
     workflow_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workflow_step_id: Option<&'a str>,
+    #[serde(flatten)]
+    fork: ForkBody<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     member_responses: Option<Vec<AnyRun<'a>>>,
 }
@@ -186,6 +189,7 @@ impl<'a> RunBody<'a> {
             metadata: view.options.metadata.as_ref(),
             workflow_id: step.and_then(|(_, workflow)| workflow).map(|node| node.view.spec.id().as_str()),
             workflow_step_id: step.map(|(place, _)| step_id(&place.step)),
+            fork: ForkBody::of(view),
             member_responses: members(node),
         }
     }
@@ -222,6 +226,7 @@ pub fn status(status: Status) -> &'static str {
         Status::Completed => "COMPLETED",
         Status::Cancelled => "CANCELLED",
         Status::Failed => "ERROR",
+        Status::Replaced => "REGENERATED",
     }
 }
 

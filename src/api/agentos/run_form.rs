@@ -64,7 +64,8 @@ impl FromFields for RunForm {
     }
 }
 
-fn options(fields: &mut Fields) -> RunOptions {
+/// The options of a run.
+pub(super) fn options(fields: &mut Fields) -> RunOptions {
     RunOptions {
         session_state: object(fields, "session_state"),
         dependencies: object(fields, "dependencies"),

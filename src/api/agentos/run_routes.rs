@@ -1,14 +1,14 @@
 //! The part of the route table that is about runs: the same for agents, teams and workflows.
 
 use super::database::{DB_ID, TABLE};
-use super::{continue_run, resume, runs, session_runs};
+use super::{checkpoints, continue_run, resume, runs, session_fork, session_runs};
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind as Kind};
 
 const SESSION: Parameter = Parameter::new("session_id", Kind::Text, "The run's session");
 const OF_SESSION: Parameter = Parameter::new("session_id", Kind::RequiredText, "The run's session");
 const STATUS: Parameter = Parameter::new(
     "status",
-    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR"]),
+    Kind::Choices(&["PENDING", "RUNNING", "PAUSED", "COMPLETED", "CANCELLED", "ERROR", "REGENERATED"]),
     "Only runs that stand here",
 );
 
@@ -46,6 +46,9 @@ pub(super) fn table() -> Vec<Endpoint> {
     let mut table = Vec::new();
     for (kind, tag) in [("agent", "Agents"), ("team", "Teams"), ("workflow", "Workflows")] {
         table.extend(of_kind(kind, tag));
+        if kind != "workflow" {
+            table.extend(of_forks(kind, tag));
+        }
     }
     table.extend(of_sessions());
     table
@@ -93,6 +96,20 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 6] {
     ]
 }
 
+const FORK: [Parameter; 7] = [
+    Parameter::new("input", Kind::Text, "What is asked next, of a run that is over"),
+    Parameter::new("continue_from", Kind::Text, "end (the default), last_user, or a message index"),
+    Parameter::new("fork", Kind::Flag, "A run of its own, also of one that waits; default: false"),
+    Parameter::new("regenerate", Kind::Flag, "Drops the last answer and makes a new one; default: false"),
+    Parameter::new(
+        "replace_original",
+        Kind::Flag,
+        "Whether the new answer takes the old one's place; default: true",
+    ),
+    Parameter::new("additional_instructions", Kind::Text, "What the new answer should heed"),
+    Parameter::new("user_id", Kind::Text, "Whom the client speaks for"),
+];
+
 const TOOLS: &str = "JSON list of the tools that wait, each with its decision filled in";
 const REQUIREMENTS: &str = "JSON list of the run's requirements, each with its decision filled in, on itself or on its tool_execution";
 const STEPS: &str = "JSON list of the run's step_requirements, each with its decision filled in";
@@ -110,8 +127,11 @@ fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
             Parameter::new("requirements", Kind::Text, REQUIREMENTS),
         ],
     });
+    if kind != "workflow" {
+        form.extend(FORK);
+    }
     Endpoint::post(format!("{run}/continue"), continue_run::go_on)
-        .named(&format!("continue_{kind}_run"), tag, "Go on with a run that waits")
+        .named(&format!("continue_{kind}_run"), tag, "Go on with a run that waits, or from one that is over")
         .once()
         .form(&form)
         .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
@@ -119,6 +139,31 @@ fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
         .fails("400", "The decisions cannot be read")
         .fails("404", "Run not found")
         .fails("409", "The run does not wait")
+}
+
+fn of_forks(kind: &str, tag: &str) -> [Endpoint; 3] {
+    let component = format!("/{kind}s/{{{kind}_id}}");
+    let checkpoints = format!("{component}/runs/{{run_id}}/checkpoints");
+    let json = &["application/json"];
+    [
+        Endpoint::get(checkpoints.clone(), checkpoints::list)
+            .named(&format!("list_{kind}_run_checkpoints"), tag, "List the places one can go on from")
+            .query(&[OF_SESSION])
+            .gives("200", "In order, the end last", json)
+            .fails("404", "Run not found"),
+        Endpoint::get(format!("{checkpoints}/{{message_index}}"), checkpoints::read)
+            .named(&format!("get_{kind}_run_checkpoint"), tag, "Read a run as it was at a message")
+            .query(&[OF_SESSION])
+            .gives("200", "The place, and the run cut there", json)
+            .fails("400", "The run has no such message")
+            .fails("404", "Run not found"),
+        Endpoint::post(format!("{component}/sessions/{{session_id}}/fork"), session_fork::fork)
+            .named(&format!("fork_{kind}_session"), tag, "Make a session that begins as another")
+            .query(&[Parameter::new("user_id", Kind::Text, "Only if it is this user's")])
+            .answers::<session_fork::Forked>("200", "The new session, and the one it was made of")
+            .fails("400", "There is no such session")
+            .fails("404", &format!("{} not found", tag.trim_end_matches('s'))),
+    ]
 }
 
 fn of_sessions() -> [Endpoint; 3] {

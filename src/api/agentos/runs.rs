@@ -16,7 +16,7 @@ use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
 use crate::api::once::{self, OnceHeader};
 use crate::api::problem::Problem;
-use crate::api::sse;
+use crate::api::sse::{self, Seat};
 use crate::domain::fact::{Entry, Fact, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
@@ -53,15 +53,39 @@ pub(super) async fn start(
     let claim = key.claim(runtime, caller.owner()).await?;
     let (again, has_key) = (claim.is_done(), claim.has_key());
     let started = runtime.start_once(caller.owner(), order, claim).await?;
-    // Whoever joined a run did not start it: it goes on without them.
-    let bound = !has_key && started.joined.is_none() && ends_with_its_client(&component.spec);
-    let hangup = (!background && bound).then(|| Hangup::new(runtime, &started));
-    let response = match (stream, background) {
-        (true, _) => sse::response(events(runtime, &started, all, hangup), Some(SILENCE), seat),
-        (false, true) => accepted(started.run, &started.session, Status::Pending),
-        (false, false) => answer(runtime, &started, again, hangup).await?,
-    };
+    let wanted = Wanted { stream, background, all };
+    let response = respond(runtime, &component.spec, &started, wanted, (again, has_key), seat).await?;
     Ok(once::marked(response, again))
+}
+
+/// How a client wants to be told of its run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// As events.
+    pub(super) stream: bool,
+    /// It goes on without its client.
+    pub(super) background: bool,
+    /// All events, and not the answer's pieces alone.
+    pub(super) all: bool,
+}
+
+/// The answer to whoever started a run: now or, under the same key, again.
+pub(super) async fn respond(
+    runtime: &Runtime,
+    spec: &Spec,
+    started: &Started,
+    wanted: Wanted,
+    (again, has_key): (bool, bool),
+    seat: Option<Seat>,
+) -> Result<HttpResponse, Error> {
+    // Whoever joined a run did not start it: it goes on without them.
+    let bound = !has_key && started.joined.is_none() && ends_with_its_client(spec);
+    let hangup = (!wanted.background && bound).then(|| Hangup::new(runtime, started));
+    Ok(match (wanted.stream, wanted.background) {
+        (true, _) => sse::response(events(runtime, started, wanted.all, hangup), Some(SILENCE), seat),
+        (false, true) => accepted(started.run, &started.session, Status::Pending),
+        (false, false) => answer(runtime, started, again, hangup).await?,
+    })
 }
 
 /// `POST /{kind}/{id}/runs/{run_id}/cancel`. Runs that are unknown or over are no error; nothing is kept about
@@ -217,10 +241,7 @@ fn first_rest(entries: &[Entry], run: RunId, since: Seq) -> usize {
 pub(super) async fn tree(runtime: &Runtime, owner: &Owner, run: &Run) -> Result<Tree, Error> {
     let entries = runtime.entries_of_tree(owner, run).await?;
     let mut tree = Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?;
-    let view = tree.root_mut();
-    if view.status == Status::Pending {
-        view.status = run.status;
-    }
+    tree.root_mut().stands(run.status);
     Ok(tree)
 }
 
@@ -235,7 +256,7 @@ pub(super) fn without_end(error: runtime::Error, run: RunId, session: &SessionId
     problem.dressed(&body)
 }
 
-/// The earlier runs the model was shown; those that are gone by now are left out.
+/// What the model was shown of earlier runs, and of those this one comes from; runs that are gone by now are left out.
 async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec<RunView>, Error> {
     let mut history = Vec::with_capacity(view.history.len());
     for id in &view.history {
@@ -248,6 +269,7 @@ async fn history(runtime: &Runtime, owner: &Owner, view: &RunView) -> Result<Vec
             Err(error) => return Err(error.into()),
         }
     }
+    history.extend(runtime.origins(owner, view).await?);
     Ok(history)
 }
 
@@ -315,6 +337,13 @@ impl FromFields for InSession {
 pub(super) struct OfSession {
     session: Option<SessionId>,
     status: session_runs::Statuses,
+}
+
+impl OfSession {
+    /// The session, if that is what was given.
+    pub(super) fn session(&self) -> Option<&SessionId> {
+        self.session.as_ref()
+    }
 }
 
 impl FromFields for OfSession {

@@ -13,6 +13,7 @@ use crate::domain::run::Status;
 use crate::domain::spec::ComponentKind;
 
 use super::events::{Name, Projector};
+use super::fork_body::ForkBody;
 use super::message_body::{self, MediaLists, MessageBody};
 use super::metrics_body::Metrics;
 use super::run_body::{self, AnyRun, Content};
@@ -43,9 +44,7 @@ impl StoredTree {
     pub(super) fn of(root: RunId, entries: &[Entry], status: Status) -> Option<Self> {
         let mut tree = Tree::of(root, entries)?;
         let view = tree.root_mut();
-        if view.status == Status::Pending {
-            view.status = status;
-        }
+        view.stands(status);
         Some(Self { tree, events: events(entries) })
     }
 }
@@ -129,6 +128,8 @@ pub(super) struct RunEntry<'a> {
     step_executor_runs: Option<Vec<AnyRun<'a>>>,
     #[serde(flatten)]
     pause: Option<Pause<'a>>,
+    #[serde(flatten)]
+    fork: ForkBody<'a>,
 }
 
 /// Of a workflow step by step, of others together.
@@ -148,17 +149,35 @@ impl<'a> EntryMetrics<'a> {
     }
 }
 
-/// What a list leaves out: nothing of ours sets these yet.
+/// What a list leaves out, as `Some(())`, which is written as null; `None` where the entry says it.
 #[derive(Debug, Default, Serialize)]
 struct Unset {
-    citations: Option<()>,
-    response_audio: Option<()>,
-    followups: Option<()>,
+    citations: (),
+    response_audio: (),
+    followups: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
     forked_from_run_id: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     forked_from_session_id: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     forked_from_message_index: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     regenerated_from: Option<()>,
-    last_checkpoint_at_message_index: Option<()>,
+    last_checkpoint_at_message_index: (),
+}
+
+impl Unset {
+    fn beside(fork: ForkBody<'_>) -> Self {
+        let (run, session, again) = fork.sets();
+        let null = |is_set: bool| (!is_set).then_some(());
+        Self {
+            forked_from_run_id: null(run),
+            forked_from_message_index: null(run),
+            forked_from_session_id: null(session),
+            regenerated_from: null(again),
+            ..Self::default()
+        }
+    }
 }
 
 /// An entry that also says what is not set.
@@ -172,7 +191,8 @@ pub(super) struct WithNulls<'a> {
 
 /// The entry of a run, with nulls.
 pub(super) fn with_nulls(stored: &StoredRun) -> WithNulls<'_> {
-    WithNulls { entry: RunEntry::of(stored), unset: Unset::default() }
+    let entry = RunEntry::of(stored);
+    WithNulls { unset: Unset::beside(entry.fork), entry }
 }
 
 impl<'a> RunEntry<'a> {
@@ -215,6 +235,7 @@ impl<'a> RunEntry<'a> {
             step_results: is_workflow.then(|| workflow_body::step_results(node)),
             step_executor_runs: is_workflow.then(|| workflow_body::executor_runs(node)),
             pause: Pause::of(node),
+            fork: ForkBody::of(view),
         }
     }
 }

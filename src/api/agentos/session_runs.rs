@@ -169,13 +169,14 @@ impl Statuses {
 
 impl FromFields for Statuses {
     fn from_fields(fields: &mut Fields) -> Self {
-        const ALL: [Status; 6] = [
+        const ALL: [Status; 7] = [
             Status::Pending,
             Status::Running,
             Status::Paused,
             Status::Completed,
             Status::Cancelled,
             Status::Failed,
+            Status::Replaced,
         ];
         let mut statuses = Vec::new();
         for word in fields.texts("status").into_iter().filter(|word| !word.is_empty()) {
@@ -184,7 +185,7 @@ impl FromFields for Statuses {
                 None => fields.violation(
                     "status",
                     "enum",
-                    "Input should be 'PENDING', 'RUNNING', 'PAUSED', 'COMPLETED', 'CANCELLED' or 'ERROR'",
+                    "Input should be 'PENDING', 'RUNNING', 'PAUSED', 'COMPLETED', 'CANCELLED', 'ERROR' or 'REGENERATED'",
                 ),
             }
         }

@@ -173,9 +173,12 @@ impl Driver {
     }
 
     async fn question(&mut self, model: &ModelName) -> Result<ModelCall, Halt> {
-        if self.history.is_empty() && !self.machine.view().history.is_empty() {
+        let view = self.machine.view();
+        let has_past = !view.history.is_empty() || view.origin.is_some();
+        if self.history.is_empty() && has_past {
             self.history = loop {
-                match settle::history(&self.inner, &self.room.log, &self.machine.view().history).await {
+                let view = self.machine.view();
+                match settle::history(&self.inner, &self.room.log, view, &view.history).await {
                     Ok(history) => break history,
                     Err(error) => self.await_store(error).await?,
                 }

@@ -108,6 +108,7 @@ impl Above {
             parent: Some(self.run),
             place: Some(order.place.clone()),
             components: Vec::new(),
+            origin: None,
         });
         let run = child_id(self.run, &order.place, id);
         let given = Given { state: order.state, deadline: order.deadline };

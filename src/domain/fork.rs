@@ -1,0 +1,135 @@
+//! Runs that begin with part of another run's conversation, and where a conversation can be cut.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{RunId, SessionId};
+use super::message::{Input, Message};
+use super::run::Status;
+use super::view::RunView;
+
+/// Where a run comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run it is made of.
+    pub run: RunId,
+    /// That run's session.
+    pub session: SessionId,
+    /// How many of that run's own messages it begins with, the system message not counted.
+    pub messages: usize,
+    /// Where it leaves that run, as surfaces count: the system message too.
+    pub index: usize,
+    /// How it came of it.
+    pub way: Way,
+}
+
+/// How a run came of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// It goes on from there.
+    Continued,
+    /// It answers the same again.
+    Regenerated {
+        /// Whether its answer takes the place of the other once it is there.
+        replaces: bool,
+    },
+    /// It is a copy in another session, whole.
+    Copied {
+        /// Where it comes from within that session: a copy too.
+        origin: Option<Box<Origin>>,
+    },
+}
+
+impl Origin {
+    /// The run whose messages come before its own, and how many; those before that run's own come with them.
+    pub fn begins_with(&self) -> Option<(RunId, usize)> {
+        match &self.way {
+            Way::Continued | Way::Regenerated { .. } => Some((self.run, self.messages)),
+            Way::Copied { origin } => origin.as_ref().and_then(|origin| origin.begins_with()),
+        }
+    }
+
+    /// The run whose place it takes once it has an answer.
+    pub fn replaces(&self) -> Option<RunId> {
+        (self.way == Way::Regenerated { replaces: true }).then_some(self.run)
+    }
+}
+
+/// A place where a conversation can be cut: no call before it waits for its result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cut {
+    messages: usize,
+    turns: usize,
+    steers: usize,
+}
+
+impl RunView {
+    /// The run whose messages come before its own, and how many of them.
+    pub fn begins_with(&self) -> Option<(RunId, usize)> {
+        self.origin.as_ref().and_then(Origin::begins_with)
+    }
+
+    /// How many of its own messages there are at each place where its conversation can be cut, without the system
+    /// message.
+    pub fn boundaries(&self) -> Vec<usize> {
+        self.cuts().iter().map(|cut| cut.messages).collect()
+    }
+
+    /// The run cut to its first messages, to as many as can be kept without a call that has no result. The system
+    /// message is not counted.
+    #[must_use]
+    pub fn cut(mut self, most: usize) -> Self {
+        let cut = self.cuts().into_iter().take_while(|cut| cut.messages <= most).last();
+        let cut = cut.unwrap_or_default();
+        let last = cut.turns.checked_sub(1).and_then(|last| {
+            let last = self.said().nth(last)?;
+            self.turns.iter().position(|turn| std::ptr::eq(turn, last))
+        });
+        self.turns.truncate(last.map_or(0, |last| last.saturating_add(1)));
+        self.steers.truncate(cut.steers);
+        if cut.messages == 0 {
+            self.input = Input::default();
+        }
+        let left: Vec<_> = self.waiting.iter().filter(|call| self.call(call).is_some()).cloned().collect();
+        self.waiting = left;
+        self
+    }
+
+    /// Takes in what is known of the run beside its facts: the status its record has.
+    pub fn stands(&mut self, status: Status) {
+        if self.status == Status::Pending || status == Status::Replaced {
+            self.status = status;
+        }
+    }
+
+    fn cuts(&self) -> Vec<Cut> {
+        let mut at = Cut { messages: usize::from(!self.input.is_empty()), ..Cut::default() };
+        let mut cuts = vec![at];
+        let join = |at: &mut Cut, cuts: &mut Vec<Cut>| {
+            for _ in self.steers_after(at.turns) {
+                *at = Cut { messages: at.messages + 1, steers: at.steers + 1, ..*at };
+                cuts.push(*at);
+            }
+        };
+        join(&mut at, &mut cuts);
+        for turn in self.said() {
+            let is_going = turn.answered.is_none() && self.outcome.is_none();
+            if is_going || turn.calls.iter().any(|call| call.result.is_none()) {
+                break;
+            }
+            let is_shown = !turn.text.is_empty() || !turn.calls.is_empty();
+            at.turns += 1;
+            at.messages += usize::from(is_shown) + turn.calls.len();
+            if is_shown {
+                cuts.push(at);
+            }
+            join(&mut at, &mut cuts);
+        }
+        cuts
+    }
+
+    /// The last of its first messages: what would be said next depends on it.
+    pub fn message_before(&self, cut: usize) -> Option<Message> {
+        self.messages().into_iter().take(cut).next_back()
+    }
+}
