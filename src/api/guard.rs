@@ -23,8 +23,8 @@ use super::unread;
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What anybody may ask; `OPTIONS` beside it, on every path.
-const OPEN: [&str; 9] = [
+/// What anybody may ask; `OPTIONS` beside it, on every path. A socket asks for the token itself.
+const OPEN: [&str; 10] = [
     "/",
     "/health",
     "/info",
@@ -34,6 +34,7 @@ const OPEN: [&str; 9] = [
     "/docs/icon.svg",
     "/redoc",
     "/openapi.json",
+    "/workflows/ws",
 ];
 
 /// Gives every answer an id, and every failure a body of JSON. A server that stops asks for another connection.

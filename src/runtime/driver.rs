@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use children::Given;
 
 use super::Inner;
+use super::deadlines;
 use super::desk::Desk;
 use super::error::Error;
 use super::journal::{Dated, Room};
@@ -24,13 +25,15 @@ use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Failure, INTERRUPTED, Seq};
-use crate::domain::id::RunId;
+use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
+use crate::domain::id::{CallId, RunId};
 use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
+use crate::domain::step::StepKey;
+use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
-use crate::machine::{Machine, News, Step};
+use crate::machine::{Machine, News, Step, workflow};
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -55,6 +58,8 @@ pub(super) struct Driver {
     /// What the run that asked for this one gave it; nothing at the top.
     given: Option<Given>,
     unwritten: Vec<Dated>,
+    /// When the first of the runs below this one that wait will stop waiting.
+    waits_below: Option<Timestamp>,
     /// Facts of runs below this one that are written with the next of its own.
     below: Vec<Part>,
     /// Of the order whose facts are written next.
@@ -118,6 +123,7 @@ impl Driver {
             components,
             given: None,
             unwritten: Vec::new(),
+            waits_below: None,
             below: Vec::new(),
             claim: Claim::none(),
             first: None,
@@ -324,11 +330,27 @@ impl Driver {
     /// Decides what the news mean, and believes it; it is written with the next write.
     fn record(&mut self, news: News) -> Result<(), Halt> {
         let at = self.inner.clock.now();
-        for fact in self.machine.decide(news) {
+        for mut fact in self.machine.decide(news) {
+            if let Fact::Paused { calls, steps, until } = &mut fact {
+                *until = self.waits_until(calls, steps, at);
+            }
             self.machine.apply(at, &fact).map_err(Halt::Violation)?;
             self.unwritten.push((at, fact));
         }
         Ok(())
+    }
+
+    /// When the run stops waiting for these, where somebody set that.
+    fn waits_until(&self, calls: &[CallId], steps: &[StepKey], now: Timestamp) -> Option<Timestamp> {
+        let view = self.machine.view();
+        let called = calls.iter().filter_map(|id| view.call(id)).filter(|call| !call.doubted);
+        let gates = called.filter_map(|call| self.toolbox.get(&call.call.name));
+        let gates = gates.map(|tool| tool.spec().gate.clone());
+        let gates = gates.chain(steps.iter().filter_map(|step| Some(workflow::sight(view, step)?.gate)));
+        let own = deadlines::until(gates, now);
+        // Of members and steps that wait themselves, as far as it is known: too early does no harm.
+        let below = self.waits_below.or(view.waits_until);
+        [own, below].into_iter().flatten().min()
     }
 
     /// Writes what is not written.
@@ -401,6 +423,9 @@ impl Driver {
             Ok(first) => {
                 self.claim = Claim::none();
                 self.below.clear();
+                if view.waits_until.is_some() {
+                    self.inner.deadlines.notify_one();
+                }
                 self.last = first.saturating_add(width(&facts)).saturating_sub(1);
                 if self.first.is_none() {
                     self.first = Some(first);

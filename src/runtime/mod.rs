@@ -7,6 +7,7 @@
 
 mod calls;
 pub mod catalog;
+mod deadlines;
 mod desk;
 mod driver;
 mod error;
@@ -91,6 +92,8 @@ struct Inner {
     lanes: Lanes,
     receipts: Receipts,
     idle: Notify,
+    /// A run waits, and not for ever.
+    deadlines: Arc<Notify>,
     stopping: AtomicBool,
     let_go: CancellationToken,
     since: Timestamp,
@@ -116,10 +119,12 @@ impl Runtime {
             lanes: Lanes::default(),
             receipts: Receipts::default(),
             idle: Notify::new(),
+            deadlines: Arc::default(),
             stopping: AtomicBool::new(false),
             let_go: CancellationToken::new(),
             toolboxes: Mutex::default(),
         });
+        tokio::spawn(deadlines::keep(Arc::downgrade(&inner)));
         let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
         if taken_up > 0 {
             tracing::info!(runs = taken_up, "took up {taken_up} runs that were not finished");

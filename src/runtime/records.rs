@@ -19,6 +19,8 @@ pub(super) const SESSION: RecordKind = RecordKind("session");
 pub(super) const SESSION_DATA: RecordKind = RecordKind("session_data");
 /// Runs.
 pub(super) const RUN: RecordKind = RecordKind("run");
+/// When runs that wait are to be looked at, of all owners.
+pub(super) const DEADLINE: RecordKind = RecordKind("deadline");
 /// Runs that somebody must drive, of all owners; read at start.
 pub(super) const OPEN_RUN: RecordKind = RecordKind("open_run");
 /// What was made with a client's key, of all owners; the oldest are swept away.
@@ -55,6 +57,11 @@ pub(super) fn receipt_key(owner: &Owner, key: &OnceKey) -> Key {
     // No owner holds a line break, so no two pairs are written alike.
     let hash = Sha256::digest(format!("{owner}\n{}", key.as_str()));
     Key { owner: server(), kind: RECEIPT, id: Fingerprint(hash.into()).to_string() }
+}
+
+/// Where it says when a run that waits is to be looked at.
+pub(super) fn deadline_key(id: RunId) -> Key {
+    Key { owner: server(), kind: DEADLINE, id: id.to_string() }
 }
 
 /// What a session is listed by.

@@ -1,5 +1,6 @@
 //! Runs: accepted, told, awaited, read.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -442,7 +443,7 @@ impl Inner {
 
     /// The entries of a run, and of those below it where `tree` says so.
     async fn read_run(&self, owner: &Owner, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
-        let mut known = vec![run.id];
+        let mut known = HashSet::from([run.id]);
         let log = Log { owner: owner.clone(), session: run.session.clone() };
         let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
@@ -459,7 +460,7 @@ impl Inner {
                     && let Fact::RunStarted(start) = &entry.fact
                     && start.parent.is_some_and(|parent| known.contains(&parent))
                 {
-                    known.push(entry.run);
+                    known.insert(entry.run);
                 }
                 if known.contains(&entry.run) {
                     entries.push(entry);

@@ -219,6 +219,12 @@ pub(super) fn beside(
     };
     let expect = if started.is_some() { Expect::Absent } else { Expect::Present };
     desk.put(records::put_run(owner, &run, expect)?);
+    let waits = view.status == Status::Paused && view.waits_until.is_some();
+    let waited =
+        view.waits_until.is_some() || facts.iter().any(|(_, fact)| matches!(fact, Fact::Resumed { .. }));
+    if view.parent.is_none() && (waits || waited) {
+        super::deadlines::mark(desk, owner, view)?;
+    }
     let open = records::open_run_key(view.run);
     if view.parent.is_some() {
         // Whoever drives the run at the top drives this one.

@@ -62,7 +62,7 @@ impl Inner {
         self.wake(owner, stored.root.unwrap_or(run), Told::Answers(answers), claim).await
     }
 
-    async fn wake(
+    pub(super) async fn wake(
         self: &Arc<Self>,
         owner: &Owner,
         root: RunId,
@@ -202,7 +202,7 @@ impl Inner {
 }
 
 /// What a run that waits is told.
-enum Told {
+pub(super) enum Told {
     /// To stop, and why.
     Stop(String),
     /// What was decided.

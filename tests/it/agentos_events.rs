@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use runhold::api::agentos::events::{Event, Projector};
 use runhold::api::agentos::run_body::RunBody;
+use runhold::api::agentos::tree::Tree;
 use runhold::domain::Object;
 use runhold::domain::fact::{Answer, Decision, Entry, Fact, Failure, Outcome, Piece, RunOptions};
 use runhold::domain::spec::{Spec, TeamMode, TeamSpec};
@@ -262,7 +263,8 @@ fn a_run_object_has_its_messages_tools_and_metrics_and_no_null_outside_of_tools(
     ]);
     let view = RunView::of(run(), &entries(facts)).unwrap();
     let earlier = RunView::of(run(), &entries(begun_agent())).unwrap();
-    insta::assert_json_snapshot!(RunBody::direct(&view, &[earlier]));
+    let tree = Tree::from(view);
+    insta::assert_json_snapshot!(RunBody::direct(tree.root(), &[earlier]));
 }
 
 fn piece() -> impl Strategy<Value = Piece> {

@@ -433,20 +433,6 @@ async fn decisions_are_looked_at_before_their_run() {
 }
 
 #[tokio::test]
-async fn what_does_not_run_yet_says_so() {
-    let server = server().await;
-    for (path, text) in
-        [("/teams/crew/runs", "teams do not run yet"), ("/workflows/flow/runs", "workflows do not run yet")]
-    {
-        for stream in ["true", "false"] {
-            let (status, body) = server.form(path, &[("message", "Hi"), ("stream", stream)]).await;
-            assert_eq!((status, &body["detail"][0]["msg"]), (422, &json!(text)), "{body}");
-        }
-    }
-    assert_eq!(sessions(&server).await, json!([]));
-}
-
-#[tokio::test]
 async fn forms_are_text_and_within_their_bounds() {
     let server = server().await;
     let part = |name: &str, value: &[u8]| {

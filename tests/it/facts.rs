@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runhold::domain::Object;
-use runhold::domain::fact::{Entry, Fact, Outcome, Piece, RunOptions, RunStart};
+use runhold::domain::fact::{Entry, Fact, Outcome, Piece, Place, RunOptions, RunStart};
 use runhold::domain::id::RunId;
 use runhold::domain::message::{Finish, Input, Usage};
-use runhold::domain::spec::{AgentSpec, DeclaredTool, Limits, Spec, ToolAction};
+use runhold::domain::spec::{
+    AgentSpec, DeclaredTool, Limits, Spec, StepAction, StepSpec, ToolAction, WorkflowSpec,
+};
+use runhold::domain::step::{Choice, StepKey, StepOutput, StepPlace};
 use runhold::domain::time::Timestamp;
 use runhold::domain::tool::{Effect, Gate, ToolCall, ToolResult};
 use serde_json::json;
@@ -105,12 +108,112 @@ pub(crate) fn over(outcome: Outcome) -> Fact {
 
 /// Entries a second apart, from second 1000.
 pub(crate) fn entries(facts: Vec<Fact>) -> Vec<Entry> {
+    entries_of(facts.into_iter().map(|fact| (run(), fact)).collect())
+}
+
+/// Entries of several runs, a second apart, from second 1000.
+pub(crate) fn entries_of(facts: Vec<(RunId, Fact)>) -> Vec<Entry> {
     let mut seq = 1;
     let mut entries = Vec::new();
-    for (second, fact) in facts.into_iter().enumerate() {
-        let entry = Entry { seq, run: run(), at: Timestamp((1000 + second as u64) * 1_000_000), fact };
+    for (second, (run, fact)) in facts.into_iter().enumerate() {
+        let entry = Entry { seq, run, at: Timestamp((1000 + second as u64) * 1_000_000), fact };
         seq = entry.last_seq() + 1;
         entries.push(entry);
     }
     entries
+}
+
+/// A run of that number.
+pub(crate) fn nth(number: u128) -> RunId {
+    RunId(uuid::Uuid::from_u128(number))
+}
+
+/// An agent under another name.
+pub(crate) fn agent_named(id: &str) -> Spec {
+    Spec::Agent(AgentSpec { id: id.parse().unwrap(), name: id.to_uppercase(), ..agent() })
+}
+
+/// What a run below another begins with; its model is not called yet.
+pub(crate) fn below(parent: RunId, place: Place, spec: Spec) -> Vec<Fact> {
+    let mut facts = begun(spec, RunOptions::default());
+    facts.truncate(2);
+    if let Some(Fact::RunStarted(start)) = facts.first_mut() {
+        (start.parent, start.place) = (Some(parent), Some(place));
+    }
+    facts
+}
+
+/// A place in a workflow.
+pub(crate) fn place(step: &str, name: &str, index: &[usize]) -> Place {
+    let step = StepKey::top(step);
+    Place::Step(StepPlace { step, name: name.into(), index: index.to_vec(), attempt: 1 })
+}
+
+/// All facts of one run.
+pub(crate) fn of(run: RunId, facts: Vec<Fact>) -> Vec<(RunId, Fact)> {
+    facts.into_iter().map(|fact| (run, fact)).collect()
+}
+
+/// A run below another, whole: it says so and is over.
+pub(crate) fn whole_below(
+    run: RunId,
+    parent: RunId,
+    place: Place,
+    spec: Spec,
+    says_so: &str,
+) -> Vec<(RunId, Fact)> {
+    let mut facts = below(parent, place, spec);
+    facts.extend([called(1), says(&[says_so]), answered(1, vec![]), over(Outcome::Completed)]);
+    of(run, facts)
+}
+
+/// A step of a workflow that needs nobody.
+pub(crate) fn step(name: &str, action: StepAction) -> StepSpec {
+    StepSpec {
+        name: name.into(),
+        description: None,
+        action,
+        retry: 0,
+        timeout: None,
+        on_error: Default::default(),
+        gate: Gate::default(),
+        review: false,
+        on_reject: Default::default(),
+    }
+}
+
+/// A step that runs the agent of its own name.
+pub(crate) fn agent_step(name: &str) -> StepSpec {
+    step(name, StepAction::Agent(name.parse().unwrap()))
+}
+
+/// A workflow of these steps.
+pub(crate) fn workflow(steps: Vec<StepSpec>) -> Spec {
+    Spec::Workflow(WorkflowSpec {
+        id: "flow".parse().unwrap(),
+        name: "Flow".into(),
+        description: None,
+        steps,
+        tools: vec![],
+        session_state: Object::new(),
+        metadata: Object::new(),
+    })
+}
+
+pub(crate) fn step_started(key: &str) -> Fact {
+    Fact::StepStarted { step: StepKey::top(key), attempt: 1 }
+}
+
+pub(crate) fn step_decided(key: &str, choice: Choice) -> Fact {
+    Fact::StepDecided { step: StepKey::top(key), choice }
+}
+
+pub(crate) fn step_over(key: &str, content: &str) -> Fact {
+    let output = StepOutput { content: content.into(), ..StepOutput::default() };
+    Fact::StepFinished { step: StepKey::top(key), output, state: vec![] }
+}
+
+pub(crate) fn waits_for_steps(keys: &[&str]) -> Fact {
+    let steps = keys.iter().map(|key| StepKey::top(key)).collect();
+    Fact::Paused { calls: vec![], steps, until: None }
 }

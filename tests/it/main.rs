@@ -41,8 +41,13 @@ mod agentos_runs;
 mod agentos_second_message;
 mod agentos_sessions;
 mod agentos_streams;
+mod agentos_teams;
+mod agentos_trees;
+mod agentos_websocket;
+mod agentos_workflows;
 mod clients;
 mod teams;
+mod waiting;
 mod workflows;
 
 // What these stand on.

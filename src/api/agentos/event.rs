@@ -13,18 +13,58 @@ use crate::domain::time::Timestamp;
 pub struct Event {
     /// Which.
     pub name: Name,
-    /// Its place in the run's events, from 0.
+    /// Its place in the stream's events, from 0.
     pub index: u64,
+    ending: Ending,
     frame: Bytes,
     json: Range<usize>,
 }
 
+/// What an event means for a stream that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Others come.
+    No,
+    /// The run the stream is about waits for somebody.
+    Pause,
+    /// That run is over.
+    Over,
+}
+
 impl Event {
-    /// As server-sent event: name, data, number, and a blank line.
+    /// As server-sent event: name, data, number, and a blank line. A workflow that pauses has a second one behind it,
+    /// which has no number: all of the run.
     ///
     /// The number comes last, so that even a client that believes it before the blank line has the event by then.
     pub fn frame(&self) -> Bytes {
         self.frame.clone()
+    }
+
+    /// As a message of a socket: name and data, without the number a stream has behind them.
+    pub fn message(&self) -> String {
+        let lines = self.frame.get(..self.json.end).and_then(|lines| std::str::from_utf8(lines).ok());
+        format!("{}\n\n", lines.unwrap_or_default())
+    }
+
+    /// Whether a stream ends with it. A paused run may go on, in another stream.
+    pub fn ends_stream(&self) -> bool {
+        self.ending != Ending::No
+    }
+
+    /// Whether the run the stream is about waits from here on.
+    pub fn pauses_run(&self) -> bool {
+        self.ending == Ending::Pause
+    }
+
+    /// Whether nothing can come after it.
+    pub fn ends_run(&self) -> bool {
+        self.ending == Ending::Over
+    }
+
+    /// Puts a frame behind it.
+    pub(super) fn followed_by(mut self, more: &[u8]) -> Self {
+        self.frame = [&self.frame, more].concat().into();
+        self
     }
 
     /// The data line: compact JSON.
@@ -51,6 +91,30 @@ pub enum Name {
     ToolCallCompleted,
     ToolCallError,
     CustomEvent,
+    WorkflowStarted,
+    WorkflowCompleted,
+    WorkflowPaused,
+    WorkflowCancelled,
+    WorkflowError,
+    StepStarted,
+    StepCompleted,
+    StepError,
+    StepPaused,
+    StepContinued,
+    StepExecutorPaused,
+    StepExecutorContinued,
+    StepOutputReview,
+    LoopExecutionStarted,
+    LoopIterationStarted,
+    LoopIterationCompleted,
+    LoopExecutionCompleted,
+    ParallelExecutionStarted,
+    ParallelExecutionCompleted,
+    ConditionExecutionStarted,
+    ConditionExecutionCompleted,
+    RouterExecutionStarted,
+    RouterExecutionCompleted,
+    RouterPaused,
 }
 
 impl Name {
@@ -71,17 +135,46 @@ impl Name {
             Self::ToolCallCompleted => "ToolCallCompleted",
             Self::ToolCallError => "ToolCallError",
             Self::CustomEvent => "CustomEvent",
+            Self::WorkflowStarted => "WorkflowStarted",
+            Self::WorkflowCompleted => "WorkflowCompleted",
+            Self::WorkflowPaused => "WorkflowPaused",
+            Self::WorkflowCancelled => "WorkflowCancelled",
+            Self::WorkflowError => "WorkflowError",
+            Self::StepStarted => "StepStarted",
+            Self::StepCompleted => "StepCompleted",
+            Self::StepError => "StepError",
+            Self::StepPaused => "StepPaused",
+            Self::StepContinued => "StepContinued",
+            Self::StepExecutorPaused => "StepExecutorPaused",
+            Self::StepExecutorContinued => "StepExecutorContinued",
+            Self::StepOutputReview => "StepOutputReview",
+            Self::LoopExecutionStarted => "LoopExecutionStarted",
+            Self::LoopIterationStarted => "LoopIterationStarted",
+            Self::LoopIterationCompleted => "LoopIterationCompleted",
+            Self::LoopExecutionCompleted => "LoopExecutionCompleted",
+            Self::ParallelExecutionStarted => "ParallelExecutionStarted",
+            Self::ParallelExecutionCompleted => "ParallelExecutionCompleted",
+            Self::ConditionExecutionStarted => "ConditionExecutionStarted",
+            Self::ConditionExecutionCompleted => "ConditionExecutionCompleted",
+            Self::RouterExecutionStarted => "RouterExecutionStarted",
+            Self::RouterExecutionCompleted => "RouterExecutionCompleted",
+            Self::RouterPaused => "RouterPaused",
         }
     }
 
-    /// Whether a stream ends with it. A paused run may go on, in another stream.
-    pub fn ends_stream(self) -> bool {
-        self.ends_run() || self == Self::RunPaused
-    }
-
-    /// Whether nothing can come after it.
-    pub fn ends_run(self) -> bool {
-        matches!(self, Self::RunCompleted | Self::RunError | Self::RunCancelled)
+    /// What it means for a stream about the run it belongs to.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of all the events a few are last")]
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::RunPaused | Self::WorkflowPaused => Ending::Pause,
+            Self::RunCompleted
+            | Self::RunError
+            | Self::RunCancelled
+            | Self::WorkflowCompleted
+            | Self::WorkflowCancelled
+            | Self::WorkflowError => Ending::Over,
+            _ => Ending::No,
+        }
     }
 
     fn prefix(self, kind: ComponentKind) -> &'static str {
@@ -161,8 +254,31 @@ impl Line {
         }
     }
 
+    /// Adds all members of an object; of `null` there are none.
+    pub(super) fn put_members<T: Serialize>(&mut self, members: &T) -> &mut Self {
+        let object = serde_json::to_vec(members).unwrap_or_default();
+        let inner = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
+        if !inner.is_empty() {
+            let start = self.bytes.len();
+            self.bytes.push(b',');
+            self.bytes.extend_from_slice(inner);
+            self.escape_line_ends(start);
+        }
+        self
+    }
+
+    /// A frame that is no event of the run: an object, and no number.
+    pub(super) fn object<T: Serialize>(name: &str, object: &T) -> Vec<u8> {
+        let mut line = Self { bytes: format!("event: {name}\ndata: ").into_bytes(), json: 0 };
+        let start = line.bytes.len();
+        line.bytes.extend(serde_json::to_vec(object).unwrap_or_default());
+        line.escape_line_ends(start);
+        line.bytes.extend_from_slice(b"\n\n");
+        line.bytes
+    }
+
     /// Adds the number, to the object and as the frame's `id`, and ends the frame.
-    pub(super) fn close(mut self, name: Name, index: u64) -> Event {
+    pub(super) fn close(mut self, name: Name, ending: Ending, index: u64) -> Event {
         let number = index.to_string();
         for part in [",\"event_index\":", &number, "}"] {
             self.bytes.extend_from_slice(part.as_bytes());
@@ -171,6 +287,6 @@ impl Line {
         for part in ["\nid: ", &number, "\n\n"] {
             self.bytes.extend_from_slice(part.as_bytes());
         }
-        Event { name, index, frame: self.bytes.into(), json }
+        Event { name, index, ending, frame: self.bytes.into(), json }
     }
 }

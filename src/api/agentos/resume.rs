@@ -46,7 +46,7 @@ pub async fn resume(
     let last = form.fields.last.or_else(|| last_event_id(&request));
     let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
     let Some(run) = run else { return Ok(unknown(&target.name)) };
-    let entries = runtime.entries(owner, &run).await?;
+    let entries = runtime.entries_of_tree(owner, &run).await?;
     let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
     let seat = sse::seat(&state)?;
     let place = (run.id, run.first);
@@ -99,9 +99,9 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// By the run's entries so far, and the number of the last event the client has. `None` without entries.
+    /// By the entries so far of the run and of those below it, and the number of the last event the client has. `None` without entries.
     pub fn of(run: RunId, entries: &[Entry], last: Option<u64>) -> Option<Self> {
-        let mut entries = entries.iter().filter(|entry| entry.run == run).peekable();
+        let mut entries = entries.iter().skip_while(|entry| entry.run != run).peekable();
         let mut projector = Projector::new(entries.peek()?)?;
         for entry in entries {
             projector.project(entry);
@@ -123,8 +123,21 @@ impl Standing {
 
     /// Control frames, what was missed, and what is still to come; `events` are the run's from its first.
     pub fn frames(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Bytes> {
+        let is_workflow = self.is_workflow;
+        self.told(events).filter_map(move |told| {
+            future::ready(match told {
+                // Of a workflow nobody says where what is missed ends.
+                Told::Note(note) if is_workflow && note.name == "subscribed" => None,
+                Told::Note(note) => Some(note.frame()),
+                Told::Missed(event) | Told::Live(event) => Some(event.frame()),
+            })
+        })
+    }
+
+    /// The same, not yet written as frames.
+    pub(super) fn told(self, events: impl Stream<Item = Event>) -> impl Stream<Item = Told> {
         let (going, missed, has, count) = (self.is_going(), self.missed(), self.has, self.count);
-        let subscribed = (going && !self.is_workflow).then(|| self.subscribed());
+        let subscribed = going.then(|| self.subscribed());
         let head = match (going, missed) {
             (false, _) => Some(self.replay()),
             (true, 0) => subscribed.clone(),
@@ -134,12 +147,13 @@ impl Standing {
         // comes before the next event that has one.
         let mut between = subscribed.filter(|_| missed > 0);
         let rest = events.filter(move |event| future::ready(event.index >= has)).flat_map(move |event| {
-            let note = between.take_if(|_| event.index.saturating_add(1) >= count);
-            let frames =
-                if event.index < count { [Some(event.frame()), note] } else { [note, Some(event.frame())] };
-            stream::iter(frames.into_iter().flatten())
+            let note = between.take_if(|_| event.index.saturating_add(1) >= count).map(Told::Note);
+            let is_missed = event.index < count;
+            let event = if is_missed { Told::Missed(event) } else { Told::Live(event) };
+            let told = if is_missed { [Some(event), note] } else { [note, Some(event)] };
+            stream::iter(told.into_iter().flatten())
         });
-        stream::iter(head).chain(rest)
+        stream::iter(head.map(Told::Note)).chain(rest)
     }
 
     fn missed(&self) -> u64 {
@@ -153,7 +167,7 @@ impl Standing {
         }
     }
 
-    fn catch_up(&self) -> Bytes {
+    fn catch_up(&self) -> Note {
         let message = format!("Catching up on {} missed events", self.missed());
         control(
             "catch_up",
@@ -167,7 +181,7 @@ impl Standing {
         )
     }
 
-    fn subscribed(&self) -> Bytes {
+    fn subscribed(&self) -> Note {
         control(
             "subscribed",
             &[
@@ -179,7 +193,7 @@ impl Standing {
         )
     }
 
-    fn replay(&self) -> Bytes {
+    fn replay(&self) -> Note {
         let status = run_body::status(self.status);
         let message = format!("The run is {}; replaying {} events", status.to_lowercase(), self.missed());
         control(
@@ -198,7 +212,7 @@ impl Standing {
 
 fn unknown(name: &str) -> HttpResponse {
     let error = quoted(&format!("Run {name} not found in buffer or database"));
-    sse::response(stream::iter([control("error", &[("error", error)])]), None, None)
+    sse::response(stream::iter([control("error", &[("error", error)]).frame()]), None, None)
 }
 
 /// The same frames; if the server lets go of the run before they end, a last one says that the run goes on.
@@ -220,18 +234,43 @@ pub(super) fn until_let_go<S: Stream<Item = Bytes>>(
         let error = format!("The server is stopping; run {run} goes on at its next start and can be resumed");
         let members =
             [("run_id", quoted(&run.to_string())), ("status", quoted("running")), ("error", quoted(&error))];
-        Poll::Ready(Some(control("error", &members)))
+        Poll::Ready(Some(control("error", &members).frame()))
     })
 }
 
-/// A frame about the stream; values are JSON already.
-fn control(name: &str, members: &[(&str, String)]) -> Bytes {
-    let mut frame = format!("event: {name}\ndata: {{\"event\": \"{name}\"");
-    for (key, value) in members {
-        frame.push_str(&format!(", \"{key}\": {value}"));
+/// Something about the stream, or an event of it.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Where the client stands.
+    Note(Note),
+    /// An event it did not have when it asked.
+    Missed(Event),
+    /// An event that came since.
+    Live(Event),
+}
+
+/// Where a client stands: JSON with spaces.
+#[derive(Debug, Clone)]
+pub(super) struct Note {
+    name: &'static str,
+    /// The object.
+    pub(super) json: String,
+}
+
+impl Note {
+    fn frame(&self) -> Bytes {
+        format!("event: {}\ndata: {}\n\n", self.name, self.json).into()
     }
-    frame.push_str("}\n\n");
-    frame.into()
+}
+
+/// A note; values are JSON already.
+fn control(name: &'static str, members: &[(&str, String)]) -> Note {
+    let mut json = format!("{{\"event\": \"{name}\"");
+    for (key, value) in members {
+        json.push_str(&format!(", \"{key}\": {value}"));
+    }
+    json.push('}');
+    Note { name, json }
 }
 
 fn quoted(text: &str) -> String {

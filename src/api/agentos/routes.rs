@@ -4,7 +4,7 @@ use actix_web::web::ServiceConfig;
 
 use super::database::{DB_ID, TABLE};
 use super::session_query::{Changes, Naming, NewSessionBody, Selection};
-use super::{components, core, run_routes, session_body, sessions};
+use super::{components, core, run_routes, session_body, sessions, websocket};
 use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind};
 
 const KIND: Parameter =
@@ -71,6 +71,14 @@ fn component_routes() -> Vec<Endpoint> {
             .named("get_workflow", "Workflows", "Read a workflow")
             .answers::<components::Workflow>("200", "The workflow")
             .fails("404", "Workflow not found"),
+        Endpoint::get("/workflows/ws", websocket::open)
+            .named(
+                "workflow_websocket",
+                "Workflows",
+                "Start, watch and go on with workflows over a WebSocket",
+            )
+            .gives("101", "The socket asks for the token itself", &[])
+            .open(),
     ]
 }
 

@@ -15,7 +15,10 @@ use crate::domain::view::RunView;
 
 use super::message_body::{self, MediaLists, MessageBody};
 use super::metrics_body::{Metrics, provider_name};
+use super::step_body::step_id;
 use super::tool_body::{self, Requirement, Tool};
+use super::tree::Node;
+use super::workflow_body::WorkflowBody;
 
 /// What `POST …/runs` and `GET …/runs/{run_id}` answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,8 +55,47 @@ pub struct RunBody<'a> {
     requirements: Vec<Requirement<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a Object>,
+    /// The workflow it works for, and the step of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    member_responses: Option<[(); 0]>,
+    workflow_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_step_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_responses: Option<Vec<AnyRun<'a>>>,
+}
+
+/// A run of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AnyRun<'a> {
+    /// Of an agent or a team.
+    Run(Box<RunBody<'a>>),
+    /// Of a workflow.
+    Workflow(Box<WorkflowBody<'a>>),
+}
+
+impl<'a> AnyRun<'a> {
+    /// A run as its own request answers it: with the messages of earlier runs its model was shown.
+    pub fn direct(node: Node<'a>, history: &'a [RunView]) -> Self {
+        match node.view.spec.kind() {
+            ComponentKind::Agent | ComponentKind::Team => Self::Run(Box::new(RunBody::direct(node, history))),
+            ComponentKind::Workflow => Self::Workflow(Box::new(WorkflowBody::of(node))),
+        }
+    }
+
+    /// A run as it is read later.
+    pub fn stored(node: Node<'a>) -> Self {
+        match node.view.spec.kind() {
+            ComponentKind::Agent | ComponentKind::Team => Self::Run(Box::new(RunBody::stored(node))),
+            ComponentKind::Workflow => Self::Workflow(Box::new(WorkflowBody::of(node))),
+        }
+    }
+}
+
+/// What a team's members did, run by run; `None` of anything else.
+pub fn members(node: Node<'_>) -> Option<Vec<AnyRun<'_>>> {
+    let is_team = node.view.spec.kind() == ComponentKind::Team;
+    is_team.then(|| node.children().map(AnyRun::stored).collect())
 }
 
 /// Id and name of what ran, under the keys of its kind.
@@ -111,20 +153,22 @@ struct InputBody<'a> {
 
 impl<'a> RunBody<'a> {
     /// A run as its own request answers it: with the messages of earlier runs its model was shown.
-    pub fn direct(view: &'a RunView, history: &'a [RunView]) -> Self {
-        Self { messages: message_body::with_history(view, history), ..Self::stored(view) }
+    pub fn direct(node: Node<'a>, history: &'a [RunView]) -> Self {
+        Self { messages: message_body::with_history(node.view, history), ..Self::stored(node) }
     }
 
     /// A run as it is read later.
-    pub fn stored(view: &'a RunView) -> Self {
+    pub fn stored(node: Node<'a>) -> Self {
+        let view = node.view;
         let model = model(view);
+        let step = node.step();
         Self {
             run_id: view.run,
             component: ComponentBody::of(&view.spec),
             session_id: view.session.as_str(),
             parent_run_id: view.parent,
             user_id: view.user.as_ref(),
-            content: content(view),
+            content: content_of(node),
             content_type: content_type(view),
             reasoning_content: Some(view.reasoning()).filter(|text| !text.is_empty()),
             model_provider_data: provider_data(view),
@@ -136,11 +180,13 @@ impl<'a> RunBody<'a> {
             error: failure(view),
             metrics: Metrics::of_run(view),
             messages: message_body::stored(view),
-            tools: tool_body::tools(view),
+            tools: tool_body::tools(node),
             input: InputBody { input_content: &view.input.text, media: MediaLists::of(&view.input) },
-            requirements: tool_body::requirements(view),
+            requirements: tool_body::requirements(node),
             metadata: view.options.metadata.as_ref(),
-            member_responses: (view.spec.kind() == ComponentKind::Team).then_some([]),
+            workflow_id: step.and_then(|(_, workflow)| workflow).map(|node| node.view.spec.id().as_str()),
+            workflow_step_id: step.map(|(place, _)| step_id(&place.step)),
+            member_responses: members(node),
         }
     }
 }
@@ -180,13 +226,26 @@ pub fn status(status: Status) -> &'static str {
 }
 
 /// What a run says: its answer, why it failed, what it waits for, or the text so far.
+pub fn content_of(node: Node<'_>) -> Option<Content<'_>> {
+    match (&node.view.outcome, node.view.spec.kind()) {
+        (None, ComponentKind::Agent | ComponentKind::Team) if node.waits() => {
+            Some(Content::Text(tool_body::pause_sentence(node)))
+        }
+        _ => content(node.view),
+    }
+}
+
+/// The same, where what it waits for does not matter.
 pub fn content(view: &RunView) -> Option<Content<'_>> {
-    match (&view.outcome, view.status) {
-        (Some(Outcome::Failed(failure)), _) => Some(Content::Text((&failure.message).into())),
-        (Some(Outcome::Completed), _) => Some(answer(view)),
-        (Some(Outcome::Cancelled { .. }), _) => Some(Content::Text(view.text().into())),
-        (None, Status::Paused) => Some(Content::Text(tool_body::pause_sentence(view))),
-        (None, _) => Some(view.text()).filter(|text| !text.is_empty()).map(|text| Content::Text(text.into())),
+    let is_workflow = view.spec.kind() == ComponentKind::Workflow;
+    if is_workflow && !matches!(view.outcome, Some(Outcome::Failed(_))) {
+        return Some(view.answer()).filter(|text| !text.is_empty()).map(|text| Content::Text(text.into()));
+    }
+    match &view.outcome {
+        Some(Outcome::Failed(failure)) => Some(Content::Text((&failure.message).into())),
+        Some(Outcome::Completed) => Some(answer(view)),
+        Some(Outcome::Cancelled { .. }) => Some(Content::Text(view.text().into())),
+        None => Some(view.text()).filter(|text| !text.is_empty()).map(|text| Content::Text(text.into())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The events of one run, from its first, for as long as there are any.
+//! The events of one run and of those below it, from its first, for as long as there are any.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use crate::domain::fact::{Entry, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::runtime::{Error, Runtime};
 
-use super::events::{Event, Name, Projector};
+use super::events::{Event, Projector};
 
 /// Entries of a log, as the runtime tells them.
 pub type Entries = BoxStream<'static, Result<Arc<Entry>, Error>>;
 
-/// A stream that ends with the run's last event, or with a pause.
+/// A stream that ends with the run's own last event, or when it pauses; what runs below it do does not end it.
 pub struct RunEvents {
     entries: Entries,
     run: RunId,
@@ -53,10 +53,7 @@ impl RunEvents {
     }
 
     fn take_in(&mut self, entry: &Entry) {
-        if entry.run != self.run {
-            return;
-        }
-        if self.projector.is_none() {
+        if self.projector.is_none() && entry.run == self.run {
             self.projector = Projector::new(entry);
         }
         if let Some(projector) = &mut self.projector {
@@ -68,7 +65,7 @@ impl RunEvents {
     }
 
     fn is_last(&self, event: &Event) -> bool {
-        event.name.ends_run() || (event.name == Name::RunPaused && event.index >= self.settled)
+        event.ends_run() || (event.pauses_run() && event.index >= self.settled)
     }
 }
 

@@ -47,12 +47,11 @@ pub(super) fn table() -> Vec<Endpoint> {
     for (kind, tag) in [("agent", "Agents"), ("team", "Teams"), ("workflow", "Workflows")] {
         table.extend(of_kind(kind, tag));
     }
-    table.push(going_on());
     table.extend(of_sessions());
     table
 }
 
-fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
+fn of_kind(kind: &str, tag: &str) -> [Endpoint; 6] {
     let unknown = format!("{} not found", tag.trim_end_matches('s'));
     let runs = format!("/{kind}s/{{{kind}_id}}/runs");
     let run = format!("{runs}/{{run_id}}");
@@ -90,21 +89,31 @@ fn of_kind(kind: &str, tag: &str) -> [Endpoint; 5] {
             .form(&RESUME)
             .gives("200", "The events that were missed, then those to come", stream)
             .fails("404", &unknown),
+        going_on(&run, kind, tag),
     ]
 }
 
-const CONTINUE: [Parameter; 4] = [
-    Parameter::new("session_id", Kind::RequiredText, "The run's session"),
-    Parameter::new("tools", Kind::Text, "JSON list of the tools that wait, each with its decision filled in"),
-    Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
-    Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
-];
+const TOOLS: &str = "JSON list of the tools that wait, each with its decision filled in";
+const REQUIREMENTS: &str = "JSON list of the run's requirements, each with its decision filled in, on itself or on its tool_execution";
+const STEPS: &str = "JSON list of the run's step_requirements, each with its decision filled in";
 
-fn going_on() -> Endpoint {
-    Endpoint::post("/agents/{agent_id}/runs/{run_id}/continue", continue_run::go_on)
-        .named("continue_agent_run", "Agents", "Go on with a run that waits")
+fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
+    let mut form = vec![
+        Parameter::new("session_id", Kind::RequiredText, "The run's session"),
+        Parameter::new("stream", Kind::Flag, "Events (the default), or one answer"),
+        Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
+    ];
+    form.extend(match kind {
+        "workflow" => vec![Parameter::new("step_requirements", Kind::Text, STEPS)],
+        _ => vec![
+            Parameter::new("tools", Kind::Text, TOOLS),
+            Parameter::new("requirements", Kind::Text, REQUIREMENTS),
+        ],
+    });
+    Endpoint::post(format!("{run}/continue"), continue_run::go_on)
+        .named(&format!("continue_{kind}_run"), tag, "Go on with a run that waits")
         .once()
-        .form(&CONTINUE)
+        .form(&form)
         .gives("200", "Its further events, or its answer", &["text/event-stream", "application/json"])
         .gives("202", "It goes on in the background", &["application/json"])
         .fails("400", "The decisions cannot be read")

@@ -17,9 +17,10 @@ use crate::api::form::Form;
 use crate::api::once::{self, OnceHeader};
 use crate::api::problem::Problem;
 use crate::api::sse;
+use crate::domain::fact::{Entry, Fact, Seq};
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::{Command, Run, Started, Status};
-use crate::domain::spec::{OnDisconnect, Spec};
+use crate::domain::spec::{ComponentKind, OnDisconnect, Spec};
 use crate::domain::view::RunView;
 use crate::runtime::{self, MadeRun, Runtime};
 
@@ -27,10 +28,12 @@ use super::component::{Component, ComponentRun};
 use super::error::{self, Error};
 use super::events::{Event, Name};
 use super::resume::until_let_go;
-use super::run_body::{self, RunBody};
+use super::run_body::{self, AnyRun};
 use super::run_events::RunEvents;
 use super::run_form::{self, RunForm};
+use super::session_run_body::with_nulls;
 use super::session_runs;
+use super::tree::Tree;
 
 /// A plain stream that says nothing for so long sends a comment.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
@@ -90,8 +93,8 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Error> {
     let run = find(&state.runtime, caller.owner(), &target, query.0.session.as_ref()).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
-    let view = state.runtime.view(caller.owner(), &run).await?;
-    Ok(HttpResponse::Ok().json(RunBody::stored(&view)))
+    let tree = tree(&state.runtime, caller.owner(), &run).await?;
+    Ok(HttpResponse::Ok().json(AnyRun::stored(tree.root())))
 }
 
 /// `GET /{kind}/{id}/runs?session_id=&status=`, oldest first.
@@ -108,7 +111,7 @@ pub(super) async fn list(
     };
     runs.retain(|run| component.owns(run) && query.0.status.admits(run.status));
     let entries = session_runs::entries(&state.runtime, caller.owner(), &runs).await?;
-    Ok(HttpResponse::Ok().json(entries.iter().map(session_runs::with_nulls).collect::<Vec<_>>()))
+    Ok(HttpResponse::Ok().json(entries.iter().map(with_nulls).collect::<Vec<_>>()))
 }
 
 /// The run a path names, if it is one of the path's component and of the session, where one is given.
@@ -145,7 +148,7 @@ fn events(
     let events = events.from(started.joined.unwrap_or_default());
     let mut hangup = hangup;
     let frames = events.filter_map(move |event| {
-        if event.name.ends_stream() {
+        if event.ends_stream() {
             hangup.iter_mut().for_each(Hangup::disarm);
         }
         ready((all || is_essential(&event)).then(|| event.frame()))
@@ -155,7 +158,7 @@ fn events(
 
 /// What `stream_events=false` leaves.
 fn is_essential(event: &Event) -> bool {
-    event.name == Name::RunContent || event.name.ends_stream()
+    event.name == Name::RunContent || event.ends_stream()
 }
 
 /// The run as one object. That it failed is in there; the status is 200 all the same.
@@ -166,27 +169,59 @@ async fn answer(
     hangup: Option<Hangup>,
 ) -> Result<HttpResponse, Error> {
     let mut hangup = hangup;
-    let view = if again {
-        let made = MadeRun { run: started.run, since: started.joined.unwrap_or(started.first) };
-        runtime.rested(&started.owner, made).await
-    } else {
-        runtime.finished(&started.owner, started.run).await
+    let since = again.then(|| started.joined.unwrap_or(started.first));
+    let view = match since {
+        Some(since) => runtime.rested(&started.owner, MadeRun { run: started.run, since }).await,
+        None => runtime.finished(&started.owner, started.run).await,
     };
     hangup.iter_mut().for_each(Hangup::disarm);
     match view {
-        Ok(view) => as_object(runtime, &started.owner, &view).await,
+        Ok(view) => as_object(runtime, &started.owner, &view, since).await,
         Err(error) => Ok(without_end(error, started.run, &started.session)),
     }
 }
 
-/// A run at rest, with the earlier runs its model was shown.
+/// A run at rest, with what runs below it did and the earlier runs its model was shown; as it was when it first came to
+/// rest after an entry, where one is named.
 pub(super) async fn as_object(
     runtime: &Runtime,
     owner: &Owner,
     view: &RunView,
+    since: Option<Seq>,
 ) -> Result<HttpResponse, Error> {
     let history = history(runtime, owner, view).await?;
-    Ok(HttpResponse::Ok().json(RunBody::direct(view, &history)))
+    let tree = match view.spec.kind() {
+        ComponentKind::Agent => Tree::from(view.clone()),
+        ComponentKind::Team | ComponentKind::Workflow => {
+            let run = runtime.run(owner, view.run).await?;
+            let mut entries = runtime.entries_of_tree(owner, &run).await?;
+            if let Some(since) = since {
+                entries.truncate(first_rest(&entries, run.id, since));
+            }
+            Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?
+        }
+    };
+    Ok(HttpResponse::Ok().json(AnyRun::direct(tree.root(), &history)))
+}
+
+/// How many entries there are until the run first comes to rest after one.
+fn first_rest(entries: &[Entry], run: RunId, since: Seq) -> usize {
+    let rests = |entry: &Entry| {
+        let is_rest = matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. });
+        entry.run == run && entry.seq >= since && is_rest
+    };
+    entries.iter().position(rests).map_or(entries.len(), |rest| rest.saturating_add(1))
+}
+
+/// A run and those below it, as of now.
+pub(super) async fn tree(runtime: &Runtime, owner: &Owner, run: &Run) -> Result<Tree, Error> {
+    let entries = runtime.entries_of_tree(owner, run).await?;
+    let mut tree = Tree::of(run.id, &entries).ok_or_else(|| Error::not_found("Run not found"))?;
+    let view = tree.root_mut();
+    if view.status == Status::Pending {
+        view.status = run.status;
+    }
+    Ok(tree)
 }
 
 /// The answer to whoever waited for a run whose end is not seen here: why, and which run to come back for.

@@ -1,34 +1,25 @@
-//! The runs of a session, as AgentOS lists them: unset texts are `""`, unset lists `[]`.
+//! The runs of a session: listed, read, and in short.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::api::ApiState;
 use crate::api::body::Query;
 use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields, path_text};
-use crate::domain::Object;
-use crate::domain::fact::{Entry, Failure};
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Run, Status};
 use crate::domain::spec::ComponentKind;
-use crate::domain::view::RunView;
 use crate::runtime::{self, Runtime};
 
 use super::database::Choice;
 use super::error::Error;
-use super::events::{Name, Projector};
-use super::message_body::{self, MediaLists, MessageBody};
-use super::metrics_body::Metrics;
-use super::run_body::{self, Content};
-use super::tool_body::{self, Tool};
-
-/// A preview's texts are cut after as many characters.
-const PREVIEW_CHARS: usize = 280;
+use super::run_body;
+use super::session_run_body::{Preview, RunEntry, StoredRun, StoredTree, with_nulls};
 
 /// `GET /sessions/{session_id}/runs`, oldest first.
 pub(super) async fn list(
@@ -51,7 +42,7 @@ pub(super) async fn previews(
 ) -> Result<HttpResponse, Error> {
     let runs = chosen(&state.runtime, caller.owner(), &path_text(&request, "session_id"), &query.0).await?;
     let entries = entries(&state.runtime, caller.owner(), &runs).await?;
-    Ok(HttpResponse::Ok().json(entries.iter().map(|stored| Preview::of(&stored.view)).collect::<Vec<_>>()))
+    Ok(HttpResponse::Ok().json(entries.iter().map(Preview::of).collect::<Vec<_>>()))
 }
 
 /// `GET /sessions/{session_id}/runs/{run_id}`, with nulls.
@@ -75,46 +66,44 @@ pub(super) async fn read(
     }
 }
 
-/// A run with everything its facts tell.
-#[derive(Debug)]
-pub(super) struct StoredRun {
-    view: RunView,
-    events: Vec<Box<RawValue>>,
-}
-
-/// Reads runs; those without facts, or with damaged ones, are left out.
+/// Reads runs with everything their facts tell; those without facts, or with damaged ones, are left out. What is below
+/// a run is read with it, once.
 ///
 /// # Errors
 /// Those of the store.
 pub(super) async fn entries(runtime: &Runtime, owner: &Owner, runs: &[Run]) -> Result<Vec<StoredRun>, Error> {
+    let mut trees: HashMap<RunId, Arc<StoredTree>> = HashMap::new();
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
-        let entries = match runtime.entries(owner, run).await {
-            Err(runtime::Error::Damaged) => continue,
-            entries => entries?,
+        let root = run.root.unwrap_or(run.id);
+        let tree = match trees.get(&root) {
+            Some(tree) => tree.clone(),
+            None => {
+                let Some(tree) = stored_tree(runtime, owner, run, root).await? else { continue };
+                trees.insert(root, tree.clone());
+                tree
+            }
         };
-        stored.extend(StoredRun::of(run.id, &entries));
+        stored.extend(StoredRun::of(run.id, &tree));
     }
     Ok(stored)
 }
 
-impl StoredRun {
-    fn of(run: RunId, entries: &[Entry]) -> Option<Self> {
-        Some(Self { view: RunView::of(run, entries)?, events: events(run, entries) })
-    }
-}
-
-/// All events but the pieces.
-fn events(run: RunId, entries: &[Entry]) -> Vec<Box<RawValue>> {
-    let mut entries = entries.iter().filter(|entry| entry.run == run).peekable();
-    let Some(mut projector) = entries.peek().and_then(|start| Projector::new(start)) else {
-        return Vec::new();
+async fn stored_tree(
+    runtime: &Runtime,
+    owner: &Owner,
+    run: &Run,
+    root: RunId,
+) -> Result<Option<Arc<StoredTree>>, Error> {
+    let read = async {
+        let above = if root == run.id { run } else { &runtime.run(owner, root).await? };
+        Ok((runtime.entries_of_tree(owner, above).await?, above.status))
     };
-    entries
-        .flat_map(|entry| projector.project(entry))
-        .filter(|event| event.name != Name::RunContent)
-        .filter_map(|event| RawValue::from_string(event.json().to_owned()).ok())
-        .collect()
+    match read.await {
+        Ok((entries, status)) => Ok(StoredTree::of(root, &entries, status).map(Arc::new)),
+        Err(runtime::Error::Damaged | runtime::Error::NoRun(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The runs a request is about.
@@ -201,166 +190,4 @@ impl FromFields for Statuses {
         }
         Self(statuses)
     }
-}
-
-/// One run of a session.
-#[derive(Debug, Serialize)]
-pub(super) struct RunEntry<'a> {
-    run_id: RunId,
-    parent_run_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    team_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workflow_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a Failure>,
-    run_input: &'a str,
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    run_response_format: &'static str,
-    reasoning_content: String,
-    reasoning_steps: [(); 0],
-    metrics: Metrics,
-    messages: Vec<MessageBody<'a>>,
-    tools: Vec<Tool<'a>>,
-    events: &'a [Box<RawValue>],
-    created_at: String,
-    references: [(); 0],
-    reasoning_messages: [(); 0],
-    session_state: &'a Object,
-    images: [(); 0],
-    videos: [(); 0],
-    audio: [(); 0],
-    files: [(); 0],
-    input_media: MediaLists<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step_results: Option<[(); 0]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step_executor_runs: Option<[(); 0]>,
-}
-
-/// What a list leaves out: nothing of ours sets these yet.
-#[derive(Debug, Default, Serialize)]
-struct Unset {
-    citations: Option<()>,
-    response_audio: Option<()>,
-    followups: Option<()>,
-    forked_from_run_id: Option<()>,
-    forked_from_session_id: Option<()>,
-    forked_from_message_index: Option<()>,
-    regenerated_from: Option<()>,
-    last_checkpoint_at_message_index: Option<()>,
-}
-
-/// An entry that also says what is not set.
-#[derive(Debug, Serialize)]
-pub(super) struct WithNulls<'a> {
-    #[serde(flatten)]
-    entry: RunEntry<'a>,
-    #[serde(flatten)]
-    unset: Unset,
-}
-
-/// The entry of a run, with nulls.
-pub(super) fn with_nulls(stored: &StoredRun) -> WithNulls<'_> {
-    WithNulls { entry: RunEntry::of(stored), unset: Unset::default() }
-}
-
-impl<'a> RunEntry<'a> {
-    fn of(stored: &'a StoredRun) -> Self {
-        let view = &stored.view;
-        let kind = view.spec.kind();
-        let id = |wanted| (kind == wanted).then(|| view.spec.id().as_str());
-        let user = view.user.as_ref().map_or("", UserId::as_str);
-        let steps = (kind == ComponentKind::Workflow).then_some([]);
-        let content = run_body::content(view).unwrap_or(Content::Text("".into()));
-        Self {
-            run_id: view.run,
-            parent_run_id: view.parent.map(|parent| parent.to_string()).unwrap_or_default(),
-            agent_id: id(ComponentKind::Agent),
-            team_id: id(ComponentKind::Team),
-            workflow_id: id(ComponentKind::Workflow),
-            user_id: (kind != ComponentKind::Team).then_some(user),
-            status: run_body::status(view.status),
-            error: run_body::failure(view),
-            run_input: &view.input.text,
-            content_type: steps.map(|_| run_body::content_type(view).into_owned()),
-            run_response_format: if matches!(content, Content::Object(_)) { "json" } else { "text" },
-            content,
-            reasoning_content: view.reasoning(),
-            reasoning_steps: [],
-            metrics: Metrics::of_run(view),
-            messages: message_body::stored(view),
-            tools: tool_body::tools(view),
-            events: &stored.events,
-            created_at: view.created.to_string(),
-            references: [],
-            reasoning_messages: [],
-            session_state: &view.state,
-            images: [],
-            videos: [],
-            audio: [],
-            files: [],
-            input_media: MediaLists::of(&view.input),
-            step_results: steps,
-            step_executor_runs: steps,
-        }
-    }
-}
-
-/// A run in short.
-#[derive(Debug, Serialize)]
-struct Preview {
-    run_id: RunId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_run_id: Option<RunId>,
-    #[serde(flatten)]
-    component: PreviewOwner,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<UserId>,
-    status: &'static str,
-    run_input: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_preview: Option<String>,
-    created_at: String,
-}
-
-#[derive(Debug, Serialize)]
-enum PreviewOwner {
-    #[serde(rename = "agent_id")]
-    Agent(String),
-    #[serde(rename = "team_id")]
-    Team(String),
-    #[serde(rename = "workflow_id")]
-    Workflow(String),
-}
-
-impl Preview {
-    fn of(view: &RunView) -> Self {
-        let id = view.spec.id().to_string();
-        Self {
-            run_id: view.run,
-            parent_run_id: view.parent,
-            component: match view.spec.kind() {
-                ComponentKind::Agent => PreviewOwner::Agent(id),
-                ComponentKind::Team => PreviewOwner::Team(id),
-                ComponentKind::Workflow => PreviewOwner::Workflow(id),
-            },
-            user_id: view.user.clone(),
-            status: run_body::status(view.status),
-            run_input: cut(&view.input.text),
-            content_preview: run_body::content(view).map(|content| cut(&content.text())),
-            created_at: view.created.to_string(),
-        }
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(PREVIEW_CHARS).collect()
 }

@@ -14,6 +14,7 @@ use crate::domain::tool::Gate;
 use crate::domain::view::{Call, RunView, Turn};
 
 use super::message_body::derived_id;
+use super::tree::Node;
 
 /// Longest argument that is written out in the sentence about a finished call, in bytes.
 const SPOKEN_ARGUMENT_BYTES: usize = 100;
@@ -53,7 +54,7 @@ struct ToolTimes {
 
 /// An argument a person must give. All four keys must be there: Agno's client indexes them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct InputField {
+pub struct InputField {
     name: String,
     field_type: &'static str,
     description: Option<String>,
@@ -65,14 +66,24 @@ struct InputField {
 pub struct Requirement<'a> {
     id: String,
     created_at: String,
+    #[serde(flatten)]
+    member: Option<Member<'a>>,
     tool_execution: Tool<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_input_schema: Option<Vec<InputField>>,
 }
 
+/// Whose call it is, if it is not the run's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Member<'a> {
+    member_agent_id: &'a str,
+    member_agent_name: &'a str,
+    member_run_id: RunId,
+}
+
 impl<'a> Tool<'a> {
-    fn new(view: &'a RunView, turn: &'a Turn, call: &'a Call) -> Self {
-        let gate = gate(view, call);
+    fn new(node: Node<'a>, turn: &'a Turn, call: &'a Call) -> Self {
+        let (view, gate) = (node.view, gate(node, call));
         let decision = call.answer.as_ref().map(|answer| &answer.decision);
         Self {
             tool_call_id: call.call.id.as_str(),
@@ -81,7 +92,7 @@ impl<'a> Tool<'a> {
             tool_call_error: call.failed(),
             result: call.result.as_ref().map(|result| result.content.as_str()),
             metrics: times(call),
-            child_run_id: None,
+            child_run_id: only(node.of_call(&call.call.id)).map(|child| child.view.run),
             stop_after_tool_call: false,
             created_at: call.started.unwrap_or_else(|| asked(turn)).seconds(),
             requires_confirmation: gate.confirmation.then_some(true),
@@ -119,46 +130,72 @@ impl<'a> Tool<'a> {
 }
 
 /// All calls of a run, in the order they were asked for.
-pub fn tools(view: &RunView) -> Vec<Tool<'_>> {
-    pairs(view).map(|(turn, call)| Tool::new(view, turn, call)).collect()
+pub fn tools(node: Node<'_>) -> Vec<Tool<'_>> {
+    pairs(node.view).map(|(turn, call)| Tool::new(node, turn, call)).collect()
 }
 
 /// One call of a run, the latest of that name.
-pub fn tool<'a>(view: &'a RunView, id: &CallId) -> Option<Tool<'a>> {
-    let (turn, call) = pairs(view).filter(|(_, call)| call.call.id == *id).last()?;
-    Some(Tool::new(view, turn, call))
+pub fn tool<'a>(node: Node<'a>, id: &CallId) -> Option<Tool<'a>> {
+    let (turn, call) = pairs_backwards(node.view).find(|(_, call)| call.call.id == *id)?;
+    Some(Tool::new(node, turn, call))
 }
 
-/// The calls that wait for somebody.
-pub fn waiting(view: &RunView) -> Vec<Tool<'_>> {
-    view.waiting.iter().filter_map(|id| tool(view, id)).collect()
+/// The calls that somebody must decide about, of the run and of those below it.
+pub fn waiting(node: Node<'_>) -> Vec<Tool<'_>> {
+    open_calls(node).into_iter().filter_map(|(node, call)| tool(node, &call.call.id)).collect()
+}
+
+/// The calls that somebody must decide about, and whose they are: of the run itself first. A call that was handed to
+/// members waits for nobody itself.
+pub fn open_calls(node: Node<'_>) -> Vec<(Node<'_>, &Call)> {
+    if !node.waits() {
+        return Vec::new();
+    }
+    let handed_on = |id: &&CallId| node.of_call(id).next().is_some();
+    let (below, own): (Vec<&CallId>, Vec<&CallId>) = node.view.waiting.iter().partition(handed_on);
+    let mut open: Vec<_> =
+        own.into_iter().filter_map(|id| node.view.call(id)).map(|call| (node, call)).collect();
+    open.extend(below.into_iter().flat_map(|id| node.of_call(id)).flat_map(open_calls));
+    open
 }
 
 /// What must be decided before the run goes on.
-pub fn requirements(view: &RunView) -> Vec<Requirement<'_>> {
-    let asked_at = view.turns.last().map_or(view.created, asked);
-    waiting(view)
-        .into_iter()
-        .map(|tool| Requirement {
+pub fn requirements(node: Node<'_>) -> Vec<Requirement<'_>> {
+    let open = open_calls(node).into_iter();
+    open.filter_map(|(asking, call)| Requirement::new(node, asking, &call.call.id)).collect()
+}
+
+impl<'a> Requirement<'a> {
+    /// About a call of `asking`, for whoever goes on with `node`.
+    fn new(node: Node<'_>, asking: Node<'a>, call: &CallId) -> Option<Self> {
+        let view = asking.view;
+        let tool = tool(asking, call)?;
+        let asked_at = view.turns.last().map_or(view.created, asked);
+        Some(Self {
             id: derived_id(view.run, &format!("requirement {}", tool.tool_call_id)).to_string(),
             created_at: offset_time(asked_at),
+            member: (view.run != node.view.run).then(|| Member {
+                member_agent_id: view.spec.id().as_str(),
+                member_agent_name: view.spec.name(),
+                member_run_id: view.run,
+            }),
             user_input_schema: tool.user_input_schema.clone(),
             tool_execution: tool,
         })
-        .collect()
+    }
 }
 
 /// The sentence a paused run answers with.
-pub fn pause_sentence(view: &RunView) -> Cow<'static, str> {
-    let doubted = view.waiting.iter().filter_map(|id| view.call(id)).find(|call| call.doubted);
-    if let Some(call) = doubted {
+pub fn pause_sentence(node: Node<'_>) -> Cow<'static, str> {
+    let doubted = open_calls(node).into_iter().find(|(_, call)| call.doubted);
+    if let Some((_, call)) = doubted {
         return Cow::Owned(format!(
             "It is not known whether `{}` took effect: the server stopped while it was being called. Confirm to have \
              it called again, reject to leave it, or give its result.",
             call.call.name
         ));
     }
-    let tools = waiting(view);
+    let tools = waiting(node);
     let sentence = if tools.iter().any(|tool| tool.requires_confirmation == Some(true)) {
         "I have tools to execute, but I need confirmation."
     } else if tools.iter().any(|tool| tool.requires_user_input == Some(true)) {
@@ -167,6 +204,15 @@ pub fn pause_sentence(view: &RunView) -> Cow<'static, str> {
         "I have tools to execute, but they need external execution."
     };
     Cow::Borrowed(sentence)
+}
+
+/// The one there is; `None` if there are several.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
+}
+
+fn pairs_backwards(view: &RunView) -> impl Iterator<Item = (&Turn, &Call)> {
+    view.turns.iter().rev().flat_map(|turn| turn.calls.iter().rev().map(move |call| (turn, call)))
 }
 
 fn pairs(view: &RunView) -> impl Iterator<Item = (&Turn, &Call)> {
@@ -178,7 +224,7 @@ fn asked(turn: &Turn) -> Timestamp {
 }
 
 /// With `+00:00` in place of `Z`, which Python before 3.11 does not read.
-fn offset_time(at: Timestamp) -> String {
+pub(super) fn offset_time(at: Timestamp) -> String {
     at.to_string().replace('Z', "+00:00")
 }
 
@@ -215,7 +261,11 @@ fn note(decision: &Decision) -> Option<&str> {
 }
 
 /// Who had to be asked. A declared tool says so itself; for the others the facts do.
-pub(super) fn gate(view: &RunView, call: &Call) -> Gate {
+pub(super) fn gate(node: Node<'_>, call: &Call) -> Gate {
+    let view = node.view;
+    if node.of_call(&call.call.id).next().is_some() {
+        return Gate::default();
+    }
     let declared = declared(&view.spec, &call.call.name).map(|tool| tool.gate.clone());
     if let Some(gate) = declared.filter(|gate| !gate.is_open()) {
         return gate;
@@ -229,7 +279,7 @@ pub(super) fn gate(view: &RunView, call: &Call) -> Gate {
     }
 }
 
-fn declared<'a>(spec: &'a Spec, name: &str) -> Option<&'a DeclaredTool> {
+pub(super) fn declared<'a>(spec: &'a Spec, name: &str) -> Option<&'a DeclaredTool> {
     let tools = match spec {
         Spec::Agent(agent) => &agent.tools,
         Spec::Team(team) => &team.leader.tools,
@@ -243,18 +293,25 @@ fn input_fields(view: &RunView, call: &Call, gate: &Gate) -> Vec<InputField> {
         Some(Decision::Approved { values }) => Some(values),
         Some(Decision::Rejected { .. } | Decision::Executed { .. }) | None => None,
     };
-    let schemas = declared(&view.spec, &call.call.name).and_then(|tool| tool.parameters.get("properties"));
-    let field = |name: &String| {
-        let schema = schemas.and_then(|schemas| schemas.get(name));
-        let says = |key| schema.and_then(|schema| schema.get(key)).and_then(Value::as_str);
-        InputField {
-            name: name.clone(),
-            field_type: python_type(says("type")),
-            description: says("description").map(Into::into),
-            value: given.and_then(|given| given.get(name)).cloned(),
-        }
-    };
-    gate.user_input.iter().map(field).collect()
+    InputField::all(&gate.user_input, declared(&view.spec, &call.call.name), given)
+}
+
+impl InputField {
+    /// Arguments of a tool that a person gives, with what was given already.
+    pub(super) fn all(names: &[String], tool: Option<&DeclaredTool>, given: Option<&Object>) -> Vec<Self> {
+        let schemas = tool.and_then(|tool| tool.parameters.get("properties"));
+        let field = |name: &String| {
+            let schema = schemas.and_then(|schemas| schemas.get(name));
+            let says = |key| schema.and_then(|schema| schema.get(key)).and_then(Value::as_str);
+            Self {
+                name: name.clone(),
+                field_type: python_type(says("type")),
+                description: says("description").map(Into::into),
+                value: given.and_then(|given| given.get(name)).cloned(),
+            }
+        };
+        names.iter().map(field).collect()
+    }
 }
 
 fn python_type(json_type: Option<&str>) -> &'static str {

@@ -16,6 +16,7 @@ use crate::domain::id::{ComponentId, RunId};
 use crate::domain::message::Input;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::state::{self, Change};
+use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::Machine;
 use crate::runtime::error::Error;
@@ -38,8 +39,8 @@ pub(super) struct ChildOrder {
 pub(super) enum Child {
     /// It is over.
     Over(Box<RunView>),
-    /// It waits for somebody.
-    Waits,
+    /// It waits for somebody, perhaps not for ever.
+    Waits(Option<Timestamp>),
 }
 
 /// What a child is given by the run that asked for it.
@@ -105,7 +106,11 @@ impl Driver {
             self.give_up(halt).await?;
         }
         let view = self.machine.view();
-        Ok(if view.outcome.is_some() { Child::Over(Box::new(view.clone())) } else { Child::Waits })
+        Ok(if view.outcome.is_some() {
+            Child::Over(Box::new(view.clone()))
+        } else {
+            Child::Waits(view.waits_until)
+        })
     }
 }
 

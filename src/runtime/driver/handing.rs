@@ -17,16 +17,17 @@ use crate::domain::message::Input;
 use crate::domain::spec::{InDoubt, Spec};
 use crate::domain::state::Change;
 use crate::domain::step::{StepKey, StepOutput};
+use crate::domain::time::Timestamp;
 use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
-use crate::machine::{News, Step, StepOrder, StepWork, ToolOrder};
+use crate::machine::{News, Step, StepOrder, StepWork, ToolOrder, workflow};
 use crate::runtime::host::RunHost;
 use crate::runtime::{settle, team};
 
 /// What came of a call.
 enum Called {
     Result(ToolResult),
-    /// A member waits for somebody.
-    Waits,
+    /// A member waits for somebody, perhaps not for ever.
+    Waits(Option<Timestamp>),
     Halted(Halt),
 }
 
@@ -37,8 +38,8 @@ enum Tried {
         state: Vec<Change>,
     },
     Failed(Failure),
-    /// Its run waits for somebody.
-    Waits,
+    /// Its run waits for somebody, perhaps not for ever.
+    Waits(Option<Timestamp>),
     Halted(Halt),
 }
 
@@ -83,7 +84,10 @@ impl Driver {
                 None if waiting.is_empty() => return Ok(()),
                 None => return self.record(News::CallsWait(waiting)),
                 Some(Err(news)) => return self.record(news),
-                Some(Ok((call, Called::Waits))) => waiting.push(call),
+                Some(Ok((call, Called::Waits(until)))) => {
+                    self.waits(until);
+                    waiting.push(call);
+                }
                 Some(Ok((_, Called::Halted(halt)))) => return Err(halt),
                 Some(Ok((call, Called::Result(result)))) => {
                     self.record(News::ToolFinished { call, result })?;
@@ -96,6 +100,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Notes that a run below waits.
+    fn waits(&mut self, until: Option<Timestamp>) {
+        self.waits_below = sooner(self.waits_below, until);
     }
 
     fn call(
@@ -175,7 +184,10 @@ impl Driver {
                 Err(news) => return self.record(news),
                 Ok(None) if waiting.is_empty() => return Ok(()),
                 Ok(None) => return self.record(News::StepsWait(waiting)),
-                Ok(Some((step, Tried::Waits))) => waiting.push(step),
+                Ok(Some((step, Tried::Waits(until)))) => {
+                    self.waits(until);
+                    waiting.push(step);
+                }
                 Ok(Some((_, Tried::Halted(halt)))) => return Err(halt),
                 Ok(Some((step, Tried::Finished { output, state }))) => {
                     self.record(News::StepFinished { step, output, state })?;
@@ -210,6 +222,9 @@ impl Driver {
             let tried = tokio::time::timeout_at(patience, work).await;
             let late = limit.filter(|_| Instant::now() >= deadline);
             let tried = match (tried, late) {
+                (Ok(Tried::Failed(failure)), _) if failure.code == workflow::IN_DOUBT => {
+                    Tried::Failed(failure)
+                }
                 (Ok(Tried::Failed(_)) | Err(_), Some(limit)) => {
                     Tried::Failed(Failure::new("timeout", format!("it took longer than {limit:?}")))
                 }
@@ -230,7 +245,9 @@ impl Driver {
     ) -> BoxFuture<'static, Tried> {
         // All tries of a step have one key: a tool that knows it does its work once.
         let id = self.run().below(&format!("step/{step}")).to_string();
-        let Ok(id) = id.parse() else { return async { Tried::Waits }.boxed() };
+        let Ok(id) = id.parse() else {
+            return async { Tried::Failed(Failure::new("internal", "the step has no name")) }.boxed();
+        };
         let arguments = serde_json::to_string(arguments).unwrap_or_default();
         let call = ToolCall { id, name, arguments };
         let order = ToolOrder { call, values: Object::new(), in_doubt, approved: true };
@@ -244,7 +261,7 @@ impl Driver {
                     let output = StepOutput { content, ..StepOutput::default() };
                     return Tried::Finished { output, state };
                 }
-                Verdict::InDoubt => "in_doubt",
+                Verdict::InDoubt => workflow::IN_DOUBT,
                 Verdict::Failed | Verdict::Refused | Verdict::Cancelled => "tool_failed",
             };
             Tried::Failed(Failure::new(code, content))
@@ -253,16 +270,20 @@ impl Driver {
     }
 }
 
+fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
 /// What a leader reads of what its members did.
 fn summed_up(children: Vec<(String, Result<Child, Halt>)>) -> Called {
     let mut answers = Vec::with_capacity(children.len());
     let mut state = Vec::new();
-    let mut waits = false;
+    let mut waits: Option<Option<Timestamp>> = None;
     let mut failed = 0_usize;
     for (name, child) in children {
         match child {
             Err(halt) => return Called::Halted(halt),
-            Ok(Child::Waits) => waits = true,
+            Ok(Child::Waits(until)) => waits = Some(sooner(waits.flatten(), until)),
             Ok(Child::Over(view)) => {
                 let answer = match children::failure(&view) {
                     None => {
@@ -278,8 +299,8 @@ fn summed_up(children: Vec<(String, Result<Child, Halt>)>) -> Called {
             }
         }
     }
-    if waits {
-        return Called::Waits;
+    if let Some(until) = waits {
+        return Called::Waits(until);
     }
     let all_failed = failed > 0 && failed == answers.len();
     let text = team::together(&answers);
@@ -290,7 +311,7 @@ fn summed_up(children: Vec<(String, Result<Child, Halt>)>) -> Called {
 fn tried(child: Result<Child, Halt>) -> Tried {
     match child {
         Err(halt) => Tried::Halted(halt),
-        Ok(Child::Waits) => Tried::Waits,
+        Ok(Child::Waits(until)) => Tried::Waits(until),
         Ok(Child::Over(view)) => match children::failure(&view) {
             Some(failure) => Tried::Failed(failure),
             None => {

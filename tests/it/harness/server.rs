@@ -265,7 +265,7 @@ pub(crate) async fn to_end(events: impl Stream<Item = Value> + Unpin) -> Vec<Val
 pub(crate) fn names(events: &[Value]) -> Vec<String> {
     let mut names: Vec<String> =
         events.iter().map(|event| event["event"].as_str().unwrap_or("?").to_owned()).collect();
-    names.dedup_by(|next, before| next == before && next == "RunContent");
+    names.dedup_by(|next, before| next == before && next.ends_with("RunContent"));
     names
 }
 
