@@ -266,6 +266,7 @@ impl RunView {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are not about steps")]
     fn apply_step(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
             Fact::StepStarted { step, attempt } => {

@@ -8,7 +8,8 @@ mod asking;
 mod children;
 mod handing;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,17 +21,16 @@ use super::Inner;
 use super::deadlines;
 use super::desk::Desk;
 use super::error::Error;
-use super::journal::{Dated, Room};
+use super::journal::{Dated, Room, unpoisoned};
 use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
-use crate::domain::id::{CallId, RunId};
+use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
-use crate::domain::step::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News, Step, workflow};
@@ -60,6 +60,8 @@ pub(super) struct Driver {
     unwritten: Vec<Dated>,
     /// When the first of the runs below this one that wait will stop waiting.
     waits_below: Option<Timestamp>,
+    /// Runs below the one at the top that were woken with it: what they are about to do is in nobody's doubt.
+    woken: Arc<Mutex<HashMap<RunId, Machine>>>,
     /// Facts of runs below this one that are written with the next of its own.
     below: Vec<Part>,
     /// Of the order whose facts are written next.
@@ -124,6 +126,7 @@ impl Driver {
             given: None,
             unwritten: Vec::new(),
             waits_below: None,
+            woken: Arc::default(),
             below: Vec::new(),
             claim: Claim::none(),
             first: None,
@@ -331,8 +334,11 @@ impl Driver {
     fn record(&mut self, news: News) -> Result<(), Halt> {
         let at = self.inner.clock.now();
         for mut fact in self.machine.decide(news) {
-            if let Fact::Paused { calls, steps, until } = &mut fact {
-                *until = self.waits_until(calls, steps, at);
+            if matches!(fact, Fact::Paused { .. }) {
+                let latest = self.waits_until(&fact, at);
+                if let Fact::Paused { until, .. } = &mut fact {
+                    *until = latest;
+                }
             }
             self.machine.apply(at, &fact).map_err(Halt::Violation)?;
             self.unwritten.push((at, fact));
@@ -340,16 +346,19 @@ impl Driver {
         Ok(())
     }
 
-    /// When the run stops waiting for these, where somebody set that.
-    fn waits_until(&self, calls: &[CallId], steps: &[StepKey], now: Timestamp) -> Option<Timestamp> {
-        let view = self.machine.view();
-        let called = calls.iter().filter_map(|id| view.call(id)).filter(|call| !call.doubted);
+    /// When the run that is about to pause stops waiting, where somebody set that.
+    fn waits_until(&self, pause: &Fact, now: Timestamp) -> Option<Timestamp> {
+        let before = self.machine.view();
+        let mut view = before.clone();
+        view.apply_fact(now, pause);
+        let called = view.waiting.iter().filter_map(|id| view.call(id)).filter(|call| !call.doubted);
         let gates = called.filter_map(|call| self.toolbox.get(&call.call.name));
         let gates = gates.map(|tool| tool.spec().gate.clone());
-        let gates = gates.chain(steps.iter().filter_map(|step| Some(workflow::sight(view, step)?.gate)));
+        let stepped = view.waiting_steps.iter().filter_map(|step| Some(workflow::sight(&view, step)?.gate));
+        let gates = gates.chain(stepped);
         let own = deadlines::until(gates, now);
         // Of members and steps that wait themselves, as far as it is known: too early does no harm.
-        let below = self.waits_below.or(view.waits_until);
+        let below = self.waits_below.or(before.waits_until);
         [own, below].into_iter().flatten().min()
     }
 
@@ -394,13 +403,20 @@ impl Driver {
     async fn write_parts(&self, head: Option<Seq>, facts: &[Dated], parts: &[Part]) -> Result<Seq, Error> {
         let view = self.machine.view();
         let mut all: Vec<(RunId, &[Dated])> =
-            parts.iter().map(|part| (part.view.run, part.facts.as_slice())).collect();
+            parts.iter().map(|part| (part.machine.view().run, part.facts.as_slice())).collect();
         all.push((view.run, facts));
         let owner = &self.room.log.owner;
         let fill = |desk: &mut Desk| {
             let mut after = desk.head();
             for part in parts {
-                settle::beside(desk, owner, &part.view, &part.facts, Some(part.first), (after, self.root()))?;
+                settle::beside(
+                    desk,
+                    owner,
+                    part.machine.view(),
+                    &part.facts,
+                    Some(part.first),
+                    (after, self.root()),
+                )?;
                 after = after.saturating_add(width(&part.facts));
             }
             let made = MadeRun::of(view.run, facts, after);
@@ -422,7 +438,8 @@ impl Driver {
         match written {
             Ok(first) => {
                 self.claim = Claim::none();
-                self.below.clear();
+                let woken = self.below.drain(..).map(|part| (part.machine.view().run, part.machine));
+                unpoisoned(&self.woken).extend(woken);
                 if view.waits_until.is_some() {
                     self.inner.deadlines.notify_one();
                 }
@@ -446,8 +463,8 @@ impl Driver {
 
 /// Facts of a run below one that is told something, written in the same batch.
 pub(super) struct Part {
-    /// The run with these facts.
-    pub(super) view: RunView,
+    /// The run, with these facts.
+    pub(super) machine: Machine,
     /// Its first entry.
     pub(super) first: Seq,
     /// Not written yet.

@@ -196,7 +196,7 @@ impl Inner {
             machine.apply(at, &fact).map_err(|_| Error::Internal)?;
             facts.push((at, fact));
         }
-        let part = Part { view: machine.view().clone(), first: stored.first, facts };
+        let part = Part { machine, first: stored.first, facts };
         Ok((!part.facts.is_empty()).then_some(part))
     }
 }

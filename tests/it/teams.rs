@@ -187,7 +187,7 @@ async fn cancelling_a_team_ends_its_members_too() {
     let fields = [("message", "News?"), ("session_id", "s"), ("background", "true")];
     let response = server.send_form("/teams/news/runs", &fields).await;
     let mut stream = crate::harness::server::events(response);
-    let seen = until(&mut stream, "TeamToolCallStarted").await;
+    let seen = until(&mut stream, "RunContent").await;
     let run = seen[0]["run_id"].as_str().unwrap().to_owned();
     let (status, _) = server.form(&format!("/teams/news/runs/{run}/cancel"), &[]).await;
     assert_eq!(status, 200);

@@ -3,7 +3,8 @@
 //! A child is driven inside the driver of the run that asked for it, from wherever its log stands. Its name follows
 //! from its place, so after a crash it is found again, and one that is over is never run twice.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::Machine;
 use crate::runtime::error::Error;
+use crate::runtime::journal::unpoisoned;
 
 /// A run to have driven.
 pub(super) struct ChildOrder {
@@ -93,6 +95,7 @@ impl Driver {
             room: self.room.clone(),
             components: self.components.clone(),
             root: self.root(),
+            woken: self.woken.clone(),
         }
     }
 
@@ -121,6 +124,7 @@ struct Above {
     room: Arc<crate::runtime::journal::Room>,
     components: Arc<[Arc<Spec>]>,
     root: RunId,
+    woken: Arc<Mutex<HashMap<RunId, Machine>>>,
 }
 
 impl Above {
@@ -133,7 +137,9 @@ impl Above {
             Err(error) => return Err(error.into()),
         };
         let at = self.inner.clock.now();
+        let woken = unpoisoned(&self.woken).remove(&run);
         let machine = match &stored {
+            Some(_) if let Some(woken) = woken => woken,
             Some(stored) => self.inner.replayed(&owner, stored).await?,
             None => Machine::accept(run, at, &start).map_err(Halt::Violation)?,
         };
@@ -141,10 +147,11 @@ impl Above {
             Ok(toolbox) => (toolbox, None),
             Err(why) => (Arc::default(), Some(why)),
         };
-        let Self { inner, live, room, components, root } = self;
+        let Self { inner, live, room, components, root, woken } = self;
         debug_assert_eq!(live.run, root);
         let mut driver = Driver::new(inner, live, room, machine, toolbox, components);
         driver.given = Some(given);
+        driver.woken = woken;
         driver = match stored {
             Some(stored) => driver.resuming(stored.first),
             None => driver.opening((at, Fact::RunStarted(Box::new(start)))),
