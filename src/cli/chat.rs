@@ -5,7 +5,7 @@ mod decide;
 mod heard;
 mod print;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
@@ -140,11 +140,13 @@ impl Talk {
             }
             print::entry(&entry, &mut heard);
             std::io::stdout().flush()?;
-            let is_root = entry.run == heard.root;
-            match entry.fact {
-                Fact::RunFinished { .. } if is_root => return Ok(()),
-                Fact::Paused { .. } if is_root && !self.decide(&heard).await? => return Ok(()),
-                _ => {}
+            if entry.run != heard.root {
+                continue;
+            }
+            let is_over = matches!(entry.fact, Fact::RunFinished { .. });
+            let waits = matches!(entry.fact, Fact::Paused { .. });
+            if is_over || waits && !self.decide(&heard).await? {
+                return Ok(());
             }
         }
     }
@@ -191,6 +193,10 @@ impl Terminal {
             line = self.lines.next_line() => line?,
             _ = tokio::signal::ctrl_c() => None,
         };
+        // What is typed stands there already; what is piped does not.
+        if !std::io::stdin().is_terminal() {
+            println!("{}", line.as_deref().unwrap_or_default());
+        }
         Ok(line.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()))
     }
 }

@@ -78,10 +78,7 @@ async fn about_step(
     step: &StepSight<'_>,
     terminal: &mut Terminal,
 ) -> Result<Option<StepDecision>> {
-    let tool = match &step.spec.action {
-        StepAction::Tool(name) => declared(&view.spec, name),
-        _ => None,
-    };
+    let tool = if let StepAction::Tool(name) = &step.spec.action { declared(&view.spec, name) } else { None };
     question(view, step.place.step.as_str(), step.gate.message.as_deref());
     if step.stand == Stand::WaitsForReview {
         return about_output(step, terminal).await;

@@ -14,11 +14,13 @@ pub(super) struct Heard {
     pub(super) views: Vec<RunView>,
     /// What runs below the root said since their last whole line.
     pub(super) unsaid: HashMap<RunId, String>,
+    /// Whether what was printed last has no end of its line yet.
+    pub(super) is_mid_line: bool,
 }
 
 impl Heard {
     pub(super) fn nothing(root: RunId) -> Self {
-        Self { root, views: Vec::new(), unsaid: HashMap::new() }
+        Self { root, views: Vec::new(), unsaid: HashMap::new(), is_mid_line: false }
     }
 
     /// Takes in an entry; whether it is one of the tree's.

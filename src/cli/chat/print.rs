@@ -17,6 +17,14 @@ const DIM: u8 = 2;
 /// An entry that was just taken in.
 pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
     let is_root = entry.run == heard.root;
+    if is_root && let Fact::Said { pieces } = &entry.fact {
+        pieces.iter().for_each(piece);
+        heard.is_mid_line = pieces.last().is_some_and(|piece| !ends_line(piece));
+        return;
+    }
+    if is_told(&entry.fact) && std::mem::take(&mut heard.is_mid_line) {
+        println!();
+    }
     if !is_root {
         speak(entry, heard);
     }
@@ -24,7 +32,6 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
     let start = margin(heard, view);
     let line = |colour: u8, text: &str| println!("{start}\x1b[{colour}m{text}\x1b[0m");
     match &entry.fact {
-        Fact::Said { pieces } if is_root => pieces.iter().for_each(piece),
         Fact::ToolStarted { .. } | Fact::ToolFinished { .. } | Fact::ToolDoubted { .. } => {
             tools(view, &entry.fact, line);
         }
@@ -34,7 +41,6 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
         | Fact::StepFinished { .. } => step(&entry.fact, line),
         Fact::ModelFailed { failure, .. } => line(RED, &format!("! {}", failure.message)),
         Fact::RunFinished { outcome, .. } => finished(view, outcome, is_root, line),
-        Fact::Paused { .. } if is_root => println!(),
         Fact::Steered { input } => line(GREEN, &format!("> {}", input.text)),
         Fact::RunStarted(_)
         | Fact::Said { .. }
@@ -47,6 +53,24 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
     }
 }
 
+/// Whether anything is printed of it, in lines of their own.
+fn is_told(fact: &Fact) -> bool {
+    !matches!(
+        fact,
+        Fact::RunStarted(_)
+            | Fact::RunPrepared { .. }
+            | Fact::ModelCalled { .. }
+            | Fact::ModelAnswered { .. }
+            | Fact::Lost { .. }
+            | Fact::Resumed { .. }
+    )
+}
+
+fn ends_line(piece: &Piece) -> bool {
+    let (Piece::Text(text) | Piece::Reasoning(text)) = piece;
+    text.ends_with('\n')
+}
+
 /// Nothing for the run at the top; for those below it a space a level, and the name.
 fn margin(heard: &Heard, view: &RunView) -> String {
     match heard.depth(view.run) {
@@ -56,6 +80,7 @@ fn margin(heard: &Heard, view: &RunView) -> String {
 }
 
 /// Several members may speak at once, so that what they say is shown line by line.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other facts are told elsewhere")]
 fn speak(entry: &Entry, heard: &mut Heard) {
     let mut unsaid = heard.unsaid.remove(&entry.run).unwrap_or_default();
     let is_over = match &entry.fact {
@@ -86,6 +111,7 @@ fn piece(piece: &Piece) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other facts are told elsewhere")]
 fn tools(view: &RunView, fact: &Fact, line: impl Fn(u8, &str)) {
     let call = |id| view.call(id).map(|call| &call.call);
     match fact {
@@ -107,6 +133,7 @@ fn tools(view: &RunView, fact: &Fact, line: impl Fn(u8, &str)) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other facts are told elsewhere")]
 fn step(fact: &Fact, line: impl Fn(u8, &str)) {
     match fact {
         Fact::StepStarted { step, attempt: 1 } => line(CYAN, &format!("▸ {step}")),
@@ -133,10 +160,9 @@ fn chosen(choice: &Choice) -> String {
 fn finished(view: &RunView, outcome: &Outcome, is_root: bool, line: impl Fn(u8, &str)) {
     // A workflow says nothing itself.
     if is_root && matches!(view.spec.as_ref(), Spec::Workflow(_)) {
-        print!("{}", view.answer());
+        println!("{}", view.answer());
     }
     match outcome {
-        Outcome::Completed if is_root => println!(),
         Outcome::Completed => {}
         Outcome::Cancelled { reason } => line(RED, &format!("({reason})")),
         Outcome::Failed(failure) => line(RED, &format!("{}: {}", failure.code, failure.message)),

@@ -64,12 +64,13 @@ fn without_remarks(text: &str) -> (&str, Option<&str>) {
     (body, feedback.filter(|feedback| !feedback.is_empty()))
 }
 
+fn is_filler(word: &str) -> bool {
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    FILLERS.contains(&bare.as_str())
+}
+
 /// One round: fillers go first, then the last sentence, then what follows the last comma.
 fn shortened(text: &str) -> String {
-    let is_filler = |word: &&str| {
-        let bare = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        FILLERS.contains(&bare.as_str())
-    };
     let kept: Vec<&str> = text.split_whitespace().filter(|word| !is_filler(word)).collect();
     if kept.len() < text.split_whitespace().count() {
         return kept.join(" ");
@@ -87,8 +88,12 @@ fn shortened(text: &str) -> String {
 
 fn headline(text: &str) -> String {
     let first = points(text).into_iter().next().unwrap_or_default();
-    let words: Vec<&str> = first.split_whitespace().take(HEADLINE_WORDS).collect();
-    let line = words.join(" ");
+    let words: Vec<&str> = first.split_whitespace().filter(|word| !is_filler(word)).collect();
+    let mut line = words.join(" ");
+    if let Some(start) = words.get(..HEADLINE_WORDS) {
+        let start = start.join(" ");
+        line = start.split_once(',').map_or(start.clone(), |(clause, _)| clause.to_owned());
+    }
     let line = line.trim_end_matches(|c: char| !c.is_alphanumeric());
     let mut letters = line.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
@@ -101,11 +106,16 @@ fn list(points: Vec<String>) -> String {
     }
 }
 
-/// Its lines, without what marks them as a list's; of a text in one line, its sentences.
+/// Its lines, without headings and what marks them as a list's; of a text in one line, its sentences.
 fn points(text: &str) -> Vec<String> {
-    let bare = |line: &str| line.trim().trim_start_matches(['-', '*', '•', '#']).trim_start().to_owned();
-    let lines: Vec<String> = text.lines().map(bare).filter(|line| !line.is_empty()).collect();
-    if lines.len() > 1 { lines } else { sentences(text) }
+    let bare = |line: &str| line.trim().trim_start_matches(['-', '*', '•']).trim_start().to_owned();
+    let is_heading = |line: &&str| line.trim_start().starts_with('#');
+    let lines = text.lines().filter(|line| !is_heading(line)).map(bare);
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    match lines.as_slice() {
+        [only] => sentences(only),
+        _ => lines,
+    }
 }
 
 fn sentences(text: &str) -> Vec<String> {

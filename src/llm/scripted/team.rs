@@ -22,8 +22,10 @@ pub(super) fn delegated(scene: &Scene<'_>) -> Vec<Call> {
     let arguments = texts(tool, scene.text);
     let Some((name, members)) = members(tool) else { return vec![call(arguments)] };
     let chosen = fitting(scene, &members);
-    let to =
-        |member: &str| call(arguments.clone().into_iter().chain([(name.into(), json!(member))]).collect());
+    let to = |member: &str| {
+        let whom = [(name.to_owned(), json!(member))];
+        call(whom.into_iter().chain(arguments.clone()).collect())
+    };
     chosen.into_iter().map(to).collect()
 }
 
