@@ -178,8 +178,9 @@ def test_a_teams_session_is_listed_reloaded_with_its_calls_and_deleted(http):
 
 
 def test_an_agents_session_is_reloaded_with_its_calls(http):
+    db_id = next(agent["db_id"] for agent in http.get("/agents", headers=JSON).json() if agent["id"] == "errands")
     session_id = send(http, "errands", '/call add {"a": 2, "b": 3}', session_id="")[0]["session_id"]
-    [run] = http.get(f"/sessions/{session_id}/runs", params={"type": "agent", "db_id": "any"}, headers=JSON).json()
+    [run] = http.get(f"/sessions/{session_id}/runs", params={"type": "agent", "db_id": db_id}, headers=JSON).json()
     [call] = run["tools"]
 
     assert (call["tool_name"], call["tool_args"], call["result"]) == ("add", {"a": 2, "b": 3}, "5")

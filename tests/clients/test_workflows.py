@@ -147,7 +147,7 @@ async def test_release_notes_are_reviewed_and_announced(agentos):
 
 
 async def test_a_text_is_polished_until_it_fits(agentos):
-    text = "It is really very late. " * 8
+    text = "It is really very late. " * 12
     events = [event async for event in agentos.run_workflow_stream("polish", text)]
     names = [event.event for event in events]
 

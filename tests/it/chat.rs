@@ -111,14 +111,20 @@ fn what_a_member_waits_for_is_asked_at_the_terminal() {
     let folder = folder();
     let input = "Launcher, please: aim, count, launch.\n45\nthree, two, one\ny\n";
     let printed = chat(folder.path(), &["crew"], input);
-    for question in
-        ["? launcher · launch {}: Is the pad clear?", "? launcher · count {}", "launcher · launch → up"]
-    {
-        assert!(printed.contains(question), "no `{question}` in:\n{printed}");
-    }
-    assert!(printed.contains("angle"), "{printed}");
-    assert!(printed.contains("launcher says: `launch` answered: up."), "{printed}");
-    assert!(printed.contains("three, two, one"), "{printed}");
+    has_lines(
+        &printed,
+        &[
+            "? launcher · aim {\"angle\":1}",
+            "  angle: 45",
+            "? launcher · count {}",
+            "  its result: three, two, one",
+            "? launcher · launch {}: Is the pad clear?",
+            "  [y, or n and why] y",
+        ],
+    );
+    assert!(printed.contains("\n  launcher · launch → up\n"), "{printed}");
+    assert!(printed.contains("\nlauncher says: `aim` answered: angle: 45; "), "{printed}");
+    assert!(printed.contains("`count` answered: three, two, one. `launch` answered: up.\n"), "{printed}");
     assert_eq!(std::fs::read_to_string(folder.path().join("launched")).unwrap(), "launched\n");
 }
 

@@ -170,7 +170,7 @@ fn finished(view: &RunView, outcome: &Outcome, is_root: bool, line: impl Fn(u8, 
 }
 
 fn short(result: &ToolResult) -> String {
-    let line = result.content.replace('\n', " ");
+    let line = result.content.trim().replace('\n', " ");
     let cut = line.floor_char_boundary(160);
     line.get(..cut).unwrap_or_default().to_owned()
 }
