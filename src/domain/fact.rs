@@ -272,6 +272,8 @@ impl Below {
 pub enum Place {
     /// A leader's call that hands a task on.
     Call(CallId),
+    /// One of several tasks that a leader's call hands on.
+    Task(CallId, String),
     /// A step.
     Step(StepPlace),
 }

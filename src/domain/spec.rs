@@ -271,6 +271,9 @@ pub const DELEGATE_TO_ONE: &str = "delegate_task_to_member";
 /// The tool with which a leader hands a task to all members.
 pub const DELEGATE_TO_ALL: &str = "delegate_task_to_members";
 
+/// The tool with which a leader has a list of tasks worked on.
+pub const WORK_ON_TASKS: &str = "work_on_tasks";
+
 /// A leader with members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeamSpec {

@@ -7,6 +7,7 @@
 mod asking;
 mod children;
 mod handing;
+mod tasks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -10,7 +10,9 @@ use crate::capability::toolbox::Toolbox;
 use crate::capability::{Invocation, Tool};
 use crate::domain::Object;
 use crate::domain::id::ComponentId;
-use crate::domain::spec::{ComponentKind, DELEGATE_TO_ALL, DELEGATE_TO_ONE, Spec, TeamMode, TeamSpec};
+use crate::domain::spec::{
+    ComponentKind, DELEGATE_TO_ALL, DELEGATE_TO_ONE, Spec, TeamMode, TeamSpec, WORK_ON_TASKS,
+};
 use crate::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 
 /// Members have limits of their own; a call that hands work on has none.
@@ -41,8 +43,11 @@ pub(super) fn equip(toolbox: &mut Toolbox, team: &TeamSpec, components: &[Arc<Sp
     let members: Vec<&Spec> =
         team.members.iter().filter_map(|id| member(components, id).map(AsRef::as_ref)).collect();
     toolbox.prompts.push(told(team.mode, &members));
-    let to_one = !matches!(team.mode, TeamMode::Broadcast);
-    let spec = if to_one { to_one_member(&members) } else { to_all_members() };
+    let spec = match team.mode {
+        TeamMode::Coordinate | TeamMode::Route => to_one_member(&members),
+        TeamMode::Broadcast => to_all_members(),
+        TeamMode::Tasks => list_of_tasks(&members),
+    };
     let name = spec.name.clone();
     toolbox.add(Arc::new(Handing(spec))).map_err(|why| format!("the tool `{name}`: {why}"))
 }
@@ -71,9 +76,55 @@ pub(super) fn handed_to(
     Ok((vec![one], text("task")))
 }
 
+/// One task of a list.
+pub(super) struct Task {
+    /// As the leader named it.
+    pub(super) id: String,
+    pub(super) who: Member,
+    pub(super) text: String,
+    /// Tasks whose results it builds on; they come before it.
+    pub(super) after: Vec<String>,
+}
+
+/// The tasks of a list, in an order in which they can be worked on.
+///
+/// # Errors
+/// What the leader should read.
+pub(super) fn planned(
+    team: &TeamSpec,
+    components: &[Arc<Spec>],
+    arguments: &Object,
+) -> Result<Vec<Task>, String> {
+    let mut open = Vec::new();
+    for item in arguments.get("tasks").and_then(Value::as_array).into_iter().flatten() {
+        let given = item.as_object().cloned().unwrap_or_default();
+        let (who, text) = handed_to(team, components, DELEGATE_TO_ONE, &given)?;
+        let id = given.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let after = given.get("depends_on").and_then(Value::as_array).into_iter().flatten();
+        let after = after.filter_map(Value::as_str).map(str::to_owned).collect();
+        if open.iter().any(|task: &Task| task.id == id) {
+            return Err(format!("There are two tasks `{id}`."));
+        }
+        open.extend(who.into_iter().next().map(|who| Task { id, who, text, after }));
+    }
+    let mut planned: Vec<Task> = Vec::with_capacity(open.len());
+    while !open.is_empty() {
+        let done = |id: &String| planned.iter().any(|task| task.id == *id);
+        let Some(next) = open.iter().position(|task| task.after.iter().all(done)) else {
+            let left: Vec<&str> = open.iter().map(|task| task.id.as_str()).collect();
+            return Err(format!(
+                "The tasks {} depend on tasks that are not there, or on each other.",
+                left.join(", ")
+            ));
+        };
+        planned.push(open.remove(next));
+    }
+    Ok(planned)
+}
+
 /// Whether a call of this tool hands work on.
 pub(super) fn hands_on(spec: &Spec, tool: &str) -> bool {
-    matches!(spec, Spec::Team(_)) && (tool == DELEGATE_TO_ONE || tool == DELEGATE_TO_ALL)
+    matches!(spec, Spec::Team(_)) && [DELEGATE_TO_ONE, DELEGATE_TO_ALL, WORK_ON_TASKS].contains(&tool)
 }
 
 /// The answers of several members, as one text.
@@ -119,6 +170,29 @@ fn to_all_members() -> ToolSpec {
     )
 }
 
+fn list_of_tasks(members: &[&Spec]) -> ToolSpec {
+    let ids: Vec<&str> = members.iter().map(|member| member.id().as_str()).collect();
+    handing(
+        WORK_ON_TASKS,
+        "Has a list of tasks worked on by members of the team and returns what came of each. Tasks that do not depend \
+         on each other are worked on side by side; one that depends on others is given their results.",
+        json!({
+            "type": "object",
+            "required": ["tasks"],
+            "properties": {"tasks": {"type": "array", "minItems": 1, "maxItems": 50, "items": {
+                "type": "object",
+                "required": ["id", "member_id", "task"],
+                "properties": {
+                    "id": {"type": "string", "minLength": 1, "maxLength": 64, "description": "A short name of its own"},
+                    "member_id": {"type": "string", "enum": ids, "description": "Who"},
+                    "task": {"type": "string", "description": "What to do, in full"},
+                    "depends_on": {"type": "array", "items": {"type": "string"}, "description": "Ids of tasks it builds on"},
+                },
+            }}},
+        }),
+    )
+}
+
 fn handing(name: &str, description: &str, parameters: Value) -> ToolSpec {
     ToolSpec {
         name: name.into(),
@@ -156,8 +230,8 @@ fn told(mode: TeamMode, members: &[&Spec]) -> String {
             "Hand the request to all members at once, then answer yourself from what they said."
         }
         TeamMode::Tasks => {
-            "Split the goal into tasks before you begin. Hand tasks that do not depend on each other to members in \
-             one go, those that build on others once these are done, and answer yourself when all are done."
+            "Split the goal into tasks, each for the member that suits it best, say which build on which, and have the \
+             list worked on. Look at what comes back; add further tasks if the goal is not reached, else answer yourself."
         }
     });
     text

@@ -144,9 +144,11 @@ impl Inner {
             if let (Some(parent), Some(place)) = (stored.parent, machine.view().place.clone()) {
                 let above = &mut heard.entry(parent).or_default().below;
                 match place {
-                    Place::Call(call) if !above.calls.contains(&call) => above.calls.push(call),
+                    Place::Call(call) | Place::Task(call, _) if !above.calls.contains(&call) => {
+                        above.calls.push(call)
+                    }
                     Place::Step(place) if !above.steps.contains(&place.step) => above.steps.push(place.step),
-                    Place::Call(_) | Place::Step(_) => {}
+                    Place::Call(_) | Place::Task(..) | Place::Step(_) => {}
                 }
                 todo.extend(Some(parent).filter(|parent| *parent != root.id));
             }

@@ -121,6 +121,64 @@ async fn all_members_are_asked_the_same_at_once() {
 }
 
 #[tokio::test]
+async fn a_list_of_tasks_is_worked_on_in_the_order_in_which_they_build_on_each_other() {
+    let model = ModelServer::answering(|request| match asked(&request.body) {
+        ("leader", false) => calls([(
+            "work_on_tasks",
+            json!({"tasks": [
+                {"id": "write", "member_id": "bob", "task": "Write up", "depends_on": ["find", "ask"]},
+                {"id": "find", "member_id": "ann", "task": "Find out"},
+                {"id": "ask", "member_id": "ann", "task": "Ask around"},
+            ]}),
+        )]),
+        ("leader", true) => says("All done."),
+        ("ann", _) => says(&format!("ann: {}", told(&request.body))),
+        _ => says("bob wrote it up."),
+    })
+    .await;
+    let server = newsroom("tasks", &model).await;
+    let body = ask(&server, "News?").await;
+    assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("All done.")), "{body}");
+    let requests = model.requests();
+    let last = &requests[requests.len() - 2];
+    assert_eq!(last["model"], "bob", "who builds on the others comes last");
+    assert_eq!(
+        told(last),
+        "Write up\n\nWhat it builds on:\n\n## find\n\nann: Find out\n\n## ask\n\nann: Ask around"
+    );
+    assert_eq!(
+        result_of(requests.last().unwrap()),
+        ["## find\n\nann: Find out\n\n## ask\n\nann: Ask around\n\n## write\n\nbob wrote it up."]
+    );
+    assert_eq!(body["member_responses"].as_array().unwrap().len(), 3);
+}
+
+fn told(request: &Value) -> &str {
+    request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn tasks_that_wait_for_each_other_are_refused_before_any_is_begun() {
+    let model = ModelServer::answering(|request| match asked(&request.body) {
+        ("leader", false) => calls([(
+            "work_on_tasks",
+            json!({"tasks": [
+                {"id": "a", "member_id": "ann", "task": "A", "depends_on": ["b"]},
+                {"id": "b", "member_id": "bob", "task": "B", "depends_on": ["a"]},
+            ]}),
+        )]),
+        ("leader", true) => says("That was no plan."),
+        other => panic!("{other:?} was asked"),
+    })
+    .await;
+    let server = newsroom("tasks", &model).await;
+    let body = ask(&server, "News?").await;
+    assert_eq!(body["content"], "That was no plan.");
+    let why = result_of(model.requests().last().unwrap()).join("");
+    assert_eq!(why, "The tasks a, b depend on tasks that are not there, or on each other.");
+}
+
+#[tokio::test]
 async fn a_member_that_fails_is_told_to_the_leader_and_one_that_is_not_there_too() {
     let model = ModelServer::answering(|request| match asked(&request.body) {
         ("leader", false) => hands(&[("ann", "Find out"), ("eve", "Listen in")]),

@@ -85,7 +85,9 @@ impl Tree {
         self.places.insert(entry.run, at);
         self.children.entry(parent).or_default().push(at);
         match &start.place {
-            Some(Place::Call(call)) => self.of_calls.entry((parent, call.clone())).or_default().push(at),
+            Some(Place::Call(call) | Place::Task(call, _)) => {
+                self.of_calls.entry((parent, call.clone())).or_default().push(at)
+            }
             Some(Place::Step(place)) => {
                 self.of_steps.insert((parent, place.step.clone()), at);
             }

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Driver, Halt};
 use crate::domain::Object;
 use crate::domain::fact::{Fact, Failure, Outcome, Place, RunOptions, RunStart};
-use crate::domain::id::{ComponentId, RunId};
+use crate::domain::id::{ComponentId, RunId, UserId};
 use crate::domain::message::Input;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::state::{self, Change};
@@ -54,48 +54,25 @@ pub(super) struct Given {
 impl Driver {
     /// Drives a run that this one asks for until it is over or waits for somebody.
     pub(super) fn child(&self, order: ChildOrder) -> BoxFuture<'static, Result<Child, Halt>> {
-        let (kind, id) = &order.who;
-        let spec = self.components.iter().find(|spec| spec.kind() == *kind && spec.id() == id).cloned();
-        let view = self.machine.view();
-        let start = spec.map(|spec| RunStart {
-            spec,
-            session: view.session.clone(),
-            user: view.user.clone(),
-            input: order.input,
-            options: RunOptions {
-                dependencies: view.options.dependencies.clone(),
-                history: Some(false),
-                ..RunOptions::default()
-            },
-            parent: Some(view.run),
-            place: Some(order.place.clone()),
-            components: Vec::new(),
-        });
-        let run = child_id(view.run, &order.place, id);
-        let given = Given { state: order.state, deadline: order.deadline };
-        let missing = order.who;
-        let above = self.above();
-        // On a task of its own, for it may hold the session's pen while its parent waits for that.
-        let driven = tokio::spawn(async move {
-            let Some(start) = start else {
-                let message = format!("there is no {} `{}`", missing.0.as_str(), missing.1);
-                return Err(Halt::Store(Error::Invalid { field: "component", message }));
-            };
-            let driver = above.driver(run, start, given).await?;
-            driver.drive_below().await
-        });
-        let driven = AbortOnDropHandle::new(driven);
-        Box::pin(async move { driven.await.unwrap_or(Err(Halt::Store(Error::Internal))) })
+        self.above().child(order)
     }
 
-    fn above(&self) -> Above {
+    /// What runs below this one are driven with.
+    pub(super) fn above(&self) -> Above {
+        let view = self.machine.view();
         Above {
             inner: self.inner.clone(),
             live: self.live.clone(),
             room: self.room.clone(),
             components: self.components.clone(),
-            root: self.root(),
             woken: self.woken.clone(),
+            run: view.run,
+            user: view.user.clone(),
+            options: RunOptions {
+                dependencies: view.options.dependencies.clone(),
+                history: Some(false),
+                ..RunOptions::default()
+            },
         }
     }
 
@@ -117,17 +94,38 @@ impl Driver {
     }
 }
 
-/// What drivers of one tree share.
-struct Above {
-    inner: Arc<crate::runtime::Inner>,
-    live: Arc<crate::runtime::lanes::LiveRun>,
-    room: Arc<crate::runtime::journal::Room>,
-    components: Arc<[Arc<Spec>]>,
-    root: RunId,
-    woken: Arc<Mutex<HashMap<RunId, Machine>>>,
-}
-
 impl Above {
+    /// Drives a run below until it is over or waits for somebody.
+    pub(super) fn child(&self, order: ChildOrder) -> BoxFuture<'static, Result<Child, Halt>> {
+        let (kind, id) = &order.who;
+        let spec = self.components.iter().find(|spec| spec.kind() == *kind && spec.id() == id).cloned();
+        let start = spec.map(|spec| RunStart {
+            spec,
+            session: self.room.log.session.clone(),
+            user: self.user.clone(),
+            input: order.input,
+            options: self.options.clone(),
+            parent: Some(self.run),
+            place: Some(order.place.clone()),
+            components: Vec::new(),
+        });
+        let run = child_id(self.run, &order.place, id);
+        let given = Given { state: order.state, deadline: order.deadline };
+        let missing = order.who;
+        let above = self.clone();
+        // On a task of its own, for it may hold the session's pen while its parent waits for that.
+        let driven = tokio::spawn(async move {
+            let Some(start) = start else {
+                let message = format!("there is no {} `{}`", missing.0.as_str(), missing.1);
+                return Err(Halt::Store(Error::Invalid { field: "component", message }));
+            };
+            let driver = above.driver(run, start, given).await?;
+            driver.drive_below().await
+        });
+        let driven = AbortOnDropHandle::new(driven);
+        Box::pin(async move { driven.await.unwrap_or(Err(Halt::Store(Error::Internal))) })
+    }
+
     /// The driver of a child, new or as its log left it.
     async fn driver(self, run: RunId, start: RunStart, given: Given) -> Result<Driver, Halt> {
         let owner = self.room.log.owner.clone();
@@ -147,8 +145,7 @@ impl Above {
             Ok(toolbox) => (toolbox, None),
             Err(why) => (Arc::default(), Some(why)),
         };
-        let Self { inner, live, room, components, root, woken } = self;
-        debug_assert_eq!(live.run, root);
+        let Self { inner, live, room, components, woken, .. } = self;
         let mut driver = Driver::new(inner, live, room, machine, toolbox, components);
         driver.given = Some(given);
         driver.woken = woken;
@@ -163,9 +160,23 @@ impl Above {
     }
 }
 
+/// What drivers of one tree share, and what a run gives to those it asks for.
+#[derive(Clone)]
+pub(super) struct Above {
+    inner: Arc<crate::runtime::Inner>,
+    live: Arc<crate::runtime::lanes::LiveRun>,
+    room: Arc<crate::runtime::journal::Room>,
+    components: Arc<[Arc<Spec>]>,
+    woken: Arc<Mutex<HashMap<RunId, Machine>>>,
+    run: RunId,
+    user: Option<UserId>,
+    options: RunOptions,
+}
+
 /// The name of the run that a run asks for at a place.
 fn child_id(run: RunId, place: &Place, who: &ComponentId) -> RunId {
     match place {
+        Place::Task(call, task) => run.below(&format!("call/{call}/{who}/{task}")),
         Place::Call(call) => run.below(&format!("call/{call}/{who}")),
         Place::Step(place) => run.below(&format!("step/{}/{}/{who}", place.step, place.attempt)),
     }

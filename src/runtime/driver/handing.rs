@@ -9,12 +9,12 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::children::{self, Child, ChildOrder};
-use super::{Driver, Halt, out_of_time};
+use super::{Driver, Halt, out_of_time, tasks};
 use crate::domain::Object;
 use crate::domain::fact::{Failure, Place};
 use crate::domain::id::CallId;
 use crate::domain::message::Input;
-use crate::domain::spec::{InDoubt, Spec};
+use crate::domain::spec::{InDoubt, Spec, WORK_ON_TASKS};
 use crate::domain::state::Change;
 use crate::domain::step::{StepKey, StepOutput};
 use crate::domain::time::Timestamp;
@@ -24,7 +24,7 @@ use crate::runtime::host::RunHost;
 use crate::runtime::{settle, team};
 
 /// What came of a call.
-enum Called {
+pub(super) enum Called {
     Result(ToolResult),
     /// A member waits for somebody, perhaps not for ever.
     Waits(Option<Timestamp>),
@@ -127,6 +127,18 @@ impl Driver {
     /// Has members do what a leader's call hands to them.
     fn hand_on(&self, order: ToolOrder, deadline: Instant) -> BoxFuture<'static, (CallId, Called)> {
         let call = order.call.id.clone();
+        if order.call.name == WORK_ON_TASKS {
+            let (planned, view) = (self.planned(&order.call), self.machine.view());
+            let (above, state, media) = (self.above(), view.state.clone(), view.input.media.clone());
+            return async move {
+                let called = match planned {
+                    Ok(tasks) => tasks::work_on(above, &call, tasks, (state, media), deadline).await,
+                    Err(why) => Called::Result(ToolResult::new(Verdict::Refused, why)),
+                };
+                (call, called)
+            }
+            .boxed();
+        }
         let (members, task) = match self.handed(&order.call) {
             Ok(handed) => handed,
             Err(why) => {
@@ -147,6 +159,14 @@ impl Driver {
             })
             .collect();
         async move { (call, summed_up(join_all(children).await)) }.boxed()
+    }
+
+    fn planned(&self, call: &ToolCall) -> Result<Vec<team::Task>, String> {
+        let arguments = self.toolbox.check(call)?;
+        match self.machine.view().spec.as_ref() {
+            Spec::Team(team) => team::planned(team, &self.components, &arguments),
+            Spec::Agent(_) | Spec::Workflow(_) => Err("Only a team's leader can hand tasks on.".into()),
+        }
     }
 
     fn handed(&self, call: &ToolCall) -> Result<(Vec<team::Member>, String), String> {
@@ -270,7 +290,7 @@ impl Driver {
     }
 }
 
-fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+pub(super) fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     one.into_iter().chain(other).min()
 }
 
