@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::scene::{Done, Scene};
 use super::script::Call;
 use crate::domain::Object;
+use crate::domain::spec::WORK_ON_TASKS;
 use crate::domain::tool::ToolSpec;
 
 /// Shorter words say too little about what somebody is good at.
@@ -18,9 +19,15 @@ const EMPTY_WORDS: &[&str] = &[
 /// Hands the whole message to the members that it suits; to the first if it suits none.
 pub(super) fn delegated(scene: &Scene<'_>) -> Vec<Call> {
     let Some(tool) = scene.tools.iter().find(|tool| is_handing(&tool.name)) else { return Vec::new() };
+    if let Some(item) = tool.parameters.pointer("/properties/tasks/items") {
+        let tasks = (1_u32..).zip(fitting(scene, &members(item).map_or(Vec::new(), |(_, members)| members)));
+        let task = |(id, who)| json!({"id": format!("task{id}"), "member_id": who, "task": scene.text});
+        let tasks: Vec<Value> = tasks.map(task).collect();
+        return vec![Call { name: tool.name.clone(), arguments: json!({ "tasks": tasks }) }];
+    }
     let call = |arguments: Object| Call { name: tool.name.clone(), arguments: Value::Object(arguments) };
     let arguments = texts(tool, scene.text);
-    let Some((name, members)) = members(tool) else { return vec![call(arguments)] };
+    let Some((name, members)) = members(&tool.parameters) else { return vec![call(arguments)] };
     let chosen = fitting(scene, &members);
     let to = |member: &str| {
         let whom = [(name.to_owned(), json!(member))];
@@ -48,7 +55,7 @@ pub(super) fn told(done: &Done<'_>, say: impl Fn(&str) -> String) -> Option<Stri
 }
 
 fn is_handing(tool: &str) -> bool {
-    tool.contains("delegate")
+    tool.contains("delegate") || tool == WORK_ON_TASKS
 }
 
 /// The message for everything that takes a text.
@@ -59,8 +66,8 @@ fn texts(tool: &ToolSpec, text: &str) -> Object {
 }
 
 /// The argument that names a member, and the names it takes.
-fn members(tool: &ToolSpec) -> Option<(&str, Vec<&str>)> {
-    let properties = tool.parameters.get("properties")?.as_object()?;
+fn members(schema: &Value) -> Option<(&str, Vec<&str>)> {
+    let properties = schema.get("properties")?.as_object()?;
     properties.iter().find_map(|(name, property)| {
         let names = property.get("enum")?.as_array()?;
         Some((name.as_str(), names.iter().filter_map(Value::as_str).collect()))

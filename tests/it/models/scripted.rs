@@ -223,6 +223,19 @@ async fn the_demo_asks_all_members_where_that_is_the_way() {
 }
 
 #[tokio::test]
+async fn the_demo_makes_a_list_of_tasks_where_that_is_the_way() {
+    let item = json!({
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "member_id": {"enum": ["poet", "editor"]}},
+    });
+    let parameters = json!({"type": "object", "properties": {"tasks": {"type": "array", "items": item}}});
+    let mut talk = Talk::with(vec![tool("work_on_tasks", parameters)]);
+    let (_, asked) = talk.says("Write, editor").hears().await;
+    let task = |id, who| json!({"id": id, "member_id": who, "task": "Write, editor"});
+    assert_eq!(asked, [named("work_on_tasks", json!({"tasks": [task("task1", "editor")]}))]);
+}
+
+#[tokio::test]
 async fn the_demo_does_to_a_text_what_its_instructions_say() {
     let mut talk = Talk::with(vec![]);
     talk.call.messages.push(Message::System { text: "You make lists.".into() });
