@@ -20,9 +20,9 @@ const EMPTY_WORDS: &[&str] = &[
 pub(super) fn delegated(scene: &Scene<'_>) -> Vec<Call> {
     let Some(tool) = scene.tools.iter().find(|tool| is_handing(&tool.name)) else { return Vec::new() };
     if let Some(item) = tool.parameters.pointer("/properties/tasks/items") {
-        let tasks = (1_u32..).zip(fitting(scene, &members(item).map_or(Vec::new(), |(_, members)| members)));
-        let task = |(id, who)| json!({"id": format!("task{id}"), "member_id": who, "task": scene.text});
-        let tasks: Vec<Value> = tasks.map(task).collect();
+        let whom = fitting(scene, &members(item).map_or(Vec::new(), |(_, members)| members));
+        let task = |who| json!({"id": who, "member_id": who, "task": scene.text});
+        let tasks: Vec<Value> = whom.into_iter().map(task).collect();
         return vec![Call { name: tool.name.clone(), arguments: json!({ "tasks": tasks }) }];
     }
     let call = |arguments: Object| Call { name: tool.name.clone(), arguments: Value::Object(arguments) };
