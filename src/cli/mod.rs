@@ -33,10 +33,11 @@ enum Command {
     Serve(Settings),
     /// Say what is wrong with the configuration and the agents, with file, line and column.
     Check(Settings),
-    /// Talk to an agent in this terminal.
+    /// Talk to an agent, a team or a workflow in this terminal.
     Chat {
-        /// The agent's id: its file's name without `.md`.
-        agent: String,
+        /// Its id: its file's name without `.md`.
+        #[arg(value_name = "ID")]
+        component: String,
         /// Go on in this session.
         #[arg(long)]
         session: Option<String>,
@@ -144,8 +145,8 @@ pub fn run() -> ExitCode {
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Serve(settings) => with(&settings, serve::run),
         Command::Check(settings) => with(&settings, |config| check::run(&config, &crate::app::check_tools)),
-        Command::Chat { agent, session, settings } => {
-            with(&settings, |config| chat::run(config, &agent, session.as_deref()))
+        Command::Chat { component, session, settings } => {
+            with(&settings, |config| chat::run(config, &component, session.as_deref()))
         }
         Command::Token { action, settings } => with(&settings, |config| match &action {
             TokenAction::New { name, owner, expires } => {

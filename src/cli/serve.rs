@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -84,8 +85,13 @@ fn greet(config: &Config, app: &App) {
     let address = app.address();
     println!("Runhold {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     let catalog = app.runtime().catalog();
-    let agents: Vec<&str> = catalog.agents().map(|agent| agent.id().as_str()).collect();
-    println!("Agents in {}: {}", config.agents.display(), listed(&agents));
+    println!("Agents in {}: {}", config.agents.display(), listed(catalog.agents()));
+    if catalog.teams().next().is_some() {
+        println!("Teams: {}", listed(catalog.teams()));
+    }
+    if catalog.workflows().next().is_some() {
+        println!("Workflows: {}", listed(catalog.workflows()));
+    }
     let token = match app.first_token() {
         Some(token) => {
             println!("Token (shown this once, kept as a hash): {}", token.reveal());
@@ -109,6 +115,7 @@ fn suggestion(spec: &Spec) -> &str {
     }
 }
 
-fn listed(names: &[&str]) -> String {
+fn listed<'a>(specs: impl Iterator<Item = &'a Arc<Spec>>) -> String {
+    let names: Vec<&str> = specs.map(|spec| spec.id().as_str()).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }

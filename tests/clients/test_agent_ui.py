@@ -8,6 +8,7 @@ import pytest
 ORIGIN = "http://localhost:3000"
 # agent-ui says this on every call, GET and DELETE included, so a browser asks for permission first.
 JSON = {"Origin": ORIGIN, "Content-Type": "application/json"}
+DELEGATE = '/call delegate_task_to_member {"member_id": "echo", "task": "/say Hello there"}'
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,9 @@ JSON = {"Origin": ORIGIN, "Content-Type": "application/json"}
         ("GET", "/agents"),
         ("GET", "/teams"),
         ("GET", "/sessions?type=agent&component_id=echo&db_id=any"),
+        ("GET", "/sessions?type=team&component_id=desk&db_id=any"),
         ("POST", "/agents/echo/runs"),
+        ("POST", "/teams/desk/runs"),
         ("DELETE", "/sessions/any?db_id=any"),
     ],
 )
@@ -59,6 +62,7 @@ def test_agents_and_teams_are_lists_with_what_the_picker_shows(http):
     teams = http.get("/teams", headers=JSON).json()
 
     assert {"echo", "errands"} <= {agent["id"] for agent in agents}
+    assert {"desk", "newsroom"} <= {team["id"] for team in teams}
     assert all(entity["name"] and entity["db_id"] for entity in agents + teams)
     assert all(entity["model"]["model"] and entity["model"]["provider"] for entity in agents + teams)
 
@@ -127,15 +131,70 @@ def test_a_stream_holds_nothing_but_events_of_three_lines(http):
         assert (id_line, parsed["event_index"]) == (f"id: {number}", number)
 
 
-def stream(http: httpx.Client, agent: str, message: str, session_id: str, files=()):
+def test_a_team_is_talked_to_as_an_agent_is(http):
+    frames = send(http, "desk", DELEGATE, session_id="", kind="teams")
+    names = [frame["event"] for frame in frames]
+    first, last = frames[0], frames[-1]
+
+    assert (first["event"], last["event"]) == ("TeamRunStarted", "TeamRunCompleted")
+    assert first["session_id"] and first["team_id"] == "desk" and isinstance(first["created_at"], int)
+    # The chat box shows the calls of the team, and takes its text from the team's events alone.
+    [started] = [frame for frame in frames if frame["event"] == "TeamToolCallStarted"]
+    [completed] = [frame for frame in frames if frame["event"] == "TeamToolCallCompleted"]
+    assert started["tool"]["tool_name"] == "delegate_task_to_member"
+    assert started["tool"]["tool_call_id"] == completed["tool"]["tool_call_id"]
+    assert (completed["tool"]["result"], completed["tool"]["tool_call_error"]) == ("Hello there", False)
+    live = "".join(frame["content"] for frame in frames if frame["event"] == "TeamRunContent" and "content" in frame)
+    assert live == last["content"] == "echo says: Hello there."
+    assert names.index("TeamToolCallStarted") < names.index("RunCompleted") < names.index("TeamToolCallCompleted")
+
+    again = send(http, "desk", "/say two", session_id=first["session_id"], kind="teams")
+    assert again[0]["session_id"] == first["session_id"]
+
+
+def test_a_teams_session_is_listed_reloaded_with_its_calls_and_deleted(http):
+    db_id = next(team["db_id"] for team in http.get("/teams", headers=JSON).json() if team["id"] == "desk")
+    frames = send(http, "desk", DELEGATE, session_id="", kind="teams")
+    session_id = frames[0]["session_id"]
+    query = {"type": "team", "component_id": "desk", "db_id": db_id}
+
+    def listed() -> list[str]:
+        data = http.get("/sessions", params=query, headers=JSON).json()["data"]
+        return [session["session_id"] for session in data]
+
+    assert session_id in listed()
+
+    runs = http.get(f"/sessions/{session_id}/runs", params={"type": "team", "db_id": db_id}, headers=JSON).json()
+    [run] = [run for run in runs if not run["parent_run_id"]]
+    assert (run["run_input"], run["content"]) == (DELEGATE, frames[-1]["content"])
+    [call] = run["tools"]
+    assert (call["tool_name"], call["result"]) == ("delegate_task_to_member", "Hello there")
+    assert call["tool_args"] == {"member_id": "echo", "task": "/say Hello there"}
+    assert run["created_at"]
+
+    deleted = http.delete(f"/sessions/{session_id}", params={"db_id": db_id}, headers=JSON)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert session_id not in listed()
+
+
+def test_an_agents_session_is_reloaded_with_its_calls(http):
+    db_id = next(agent["db_id"] for agent in http.get("/agents", headers=JSON).json() if agent["id"] == "errands")
+    session_id = send(http, "errands", '/call add {"a": 2, "b": 3}', session_id="")[0]["session_id"]
+    [run] = http.get(f"/sessions/{session_id}/runs", params={"type": "agent", "db_id": db_id}, headers=JSON).json()
+    [call] = run["tools"]
+
+    assert (call["tool_name"], call["tool_args"], call["result"]) == ("add", {"a": 2, "b": 3}, "5")
+
+
+def stream(http: httpx.Client, component: str, message: str, session_id: str, files=(), kind="agents"):
     """Sends the form of the chat box: multipart, with whatever files."""
     fields = {"message": message, "stream": "true", "session_id": session_id}
     form = [(name, (None, value)) for name, value in fields.items()]
-    return http.stream("POST", f"/agents/{agent}/runs", headers={"Origin": ORIGIN}, files=[*form, *files])
+    return http.stream("POST", f"/{kind}/{component}/runs", headers={"Origin": ORIGIN}, files=[*form, *files])
 
 
-def send(http: httpx.Client, agent: str, message: str, session_id: str, files=()) -> list[dict]:
+def send(http: httpx.Client, component: str, message: str, session_id: str, files=(), kind="agents") -> list[dict]:
     """The events that answer a message."""
-    with stream(http, agent, message, session_id, files) as answer:
+    with stream(http, component, message, session_id, files, kind) as answer:
         assert answer.status_code == 200, answer.read()
         return [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]

@@ -4,6 +4,9 @@ import httpx
 import pytest
 from agno.agent.remote import RemoteAgent
 from agno.utils.http import close_sync_client, set_default_sync_client
+from conftest import AGNO
+
+PARCEL = '/call fetch_parcel {"shelf": 3}'
 
 
 @pytest.fixture
@@ -35,6 +38,31 @@ async def test_it_streams(remote, token, somebody):
 
     assert (events[0].event, events[0].session_id) == ("RunStarted", somebody)
     assert (events[-1].event, events[-1].content) == ("RunCompleted", "Hello")
+
+
+def decided(paused) -> list:
+    """What is handed back: requirements from release 3 on, tools before."""
+    [requirement] = paused.requirements
+    requirement.set_external_execution_result("a small box")
+    return [requirement if AGNO >= 3 else requirement.tool_execution]
+
+
+async def test_it_goes_on_with_what_it_waited_for(remote, token):
+    paused = await remote.arun(PARCEL, auth_token=token)
+    done = await remote.acontinue_run(
+        paused.run_id, decided(paused), session_id=paused.session_id, auth_token=token
+    )
+
+    assert (done.run_id, done.status, done.tools[0].result) == (paused.run_id, "COMPLETED", "a small box")
+
+
+async def test_it_goes_on_as_a_stream(remote, token):
+    paused = await remote.arun(PARCEL, auth_token=token)
+    stream = remote.acontinue_run(
+        paused.run_id, decided(paused), stream=True, session_id=paused.session_id, auth_token=token
+    )
+
+    assert [event.event async for event in stream][-1] == "RunCompleted"
 
 
 async def test_every_option_it_may_send_is_accepted(remote, token):

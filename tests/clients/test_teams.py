@@ -10,6 +10,8 @@ PARCEL = '/call delegate_task_to_member ' + json.dumps(
     {"member_id": "errands", "task": '/call fetch_parcel {"shelf": 3}'}
 )
 
+SLOW = '/call delegate_task_to_member {"member_id": "echo", "task": "/slow 2000"}'
+
 
 async def test_a_team_answers_with_what_its_members_did(agentos):
     run = await agentos.run_team("desk", TASK)
@@ -66,10 +68,31 @@ async def test_the_session_lists_the_team_and_its_member(agentos):
     ]
 
 
-async def test_a_team_can_be_cancelled(agentos):
+async def test_cancelling_a_team_that_is_going_ends_its_member_too(agentos):
+    names = []
+    async for event in agentos.run_team_stream("desk", SLOW):
+        names.append(event.event)
+        if event.event == "TeamRunStarted":
+            run, session = event.run_id, event.session_id
+        if event.event == "RunContent" and names.count("RunContent") == 1:
+            await agentos.cancel_team_run("desk", run)
+
+    assert "TeamRunCancelled" in names[-2:]
+    assert [entry.status for entry in await agentos.get_session_runs(session)] == ["CANCELLED", "CANCELLED"]
+
+
+async def test_cancelling_a_team_that_is_over_is_no_error(agentos):
     run = await agentos.run_team("desk", TASK)
 
-    await agentos.cancel_team_run("desk", run.run_id)
+    assert await agentos.cancel_team_run("desk", run.run_id) is None
+
+
+async def test_a_leader_chooses_whom_to_ask_and_sums_up(agentos):
+    run = await agentos.run_team("newsroom", "Check the sum 6 * 7, and count the words of this notice: Closed today.")
+
+    assert [member.agent_id for member in run.member_responses] == ["fact-checker", "text-editor"]
+    assert "fact-checker says: 6 times 7 is 42." in run.content
+    assert "text-editor says:" in run.content
 
 
 async def test_a_team_is_shown_with_its_members(agentos):
@@ -90,3 +113,37 @@ async def test_a_remote_team_runs_and_streams(remote, token):
 
     assert (run.team_id, run.status) == ("desk", "COMPLETED")
     assert (events[0].event, events[-1].event) == ("TeamRunStarted", "TeamRunCompleted")
+
+
+async def test_a_remote_team_goes_on_with_what_its_member_waited_for(remote, token):
+    paused = await remote.arun(PARCEL, auth_token=token)
+    [requirement] = paused.requirements
+    requirement.set_external_execution_result("a small box")
+    done = await remote.acontinue_run(
+        paused.run_id, [requirement], session_id=paused.session_id, auth_token=token
+    )
+
+    assert (done.run_id, done.status) == (paused.run_id, "COMPLETED")
+
+
+async def test_a_remote_team_goes_on_as_a_stream(remote, token):
+    paused = await remote.arun(PARCEL, auth_token=token)
+    [requirement] = paused.requirements
+    requirement.set_external_execution_result("a small box")
+    stream = remote.acontinue_run(
+        paused.run_id, [requirement], stream=True, session_id=paused.session_id, auth_token=token
+    )
+
+    assert [event.event async for event in stream][-1] == "TeamRunCompleted"
+
+
+async def test_a_remote_team_cancels(remote, token):
+    names = []
+    async for event in remote.arun(SLOW, stream=True, stream_events=True, auth_token=token):
+        names.append(event.event)
+        if event.event == "TeamRunStarted":
+            run = event.run_id
+        if event.event == "RunContent" and names.count("RunContent") == 1:
+            assert await remote.acancel_run(run, auth_token=token)
+
+    assert "TeamRunCancelled" in names[-2:]

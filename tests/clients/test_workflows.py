@@ -106,15 +106,65 @@ async def test_a_stored_workflow_with_its_events_can_be_read_back(agentos, http)
     assert (whole.events[0].event, whole.events[-1].event) == ("WorkflowStarted", "WorkflowCompleted")
 
 
-async def test_a_workflow_can_be_cancelled(agentos):
+async def test_cancelling_a_workflow_that_is_going_ends_the_run_of_its_step_too(agentos):
+    names = []
+    async for event in agentos.run_workflow_stream("line", "/slow 2000"):
+        names.append(event.event)
+        if event.event == "WorkflowStarted":
+            run, session = event.run_id, event.session_id
+        if event.event == "RunContent" and names.count("RunContent") == 1:
+            await agentos.cancel_workflow_run("line", run)
+
+    assert "WorkflowCancelled" in names[-2:]
+    assert [entry.status for entry in await agentos.get_session_runs(session)] == ["CANCELLED", "CANCELLED"]
+
+
+async def test_cancelling_a_workflow_that_is_over_is_no_error(agentos):
     run = await agentos.run_workflow("line", "/say Hello")
 
-    await agentos.cancel_workflow_run("line", run.run_id)
+    assert await agentos.cancel_workflow_run("line", run.run_id) is None
+
+
+async def test_release_notes_are_reviewed_and_announced(agentos):
+    changes = "Exports keep the order of columns\nBreaking: the setting log is called logs"
+    paused = await agentos.run_workflow("release-notes", changes)
+    [review] = paused.step_requirements
+    assert (paused.status, paused.paused_step_name) == ("PAUSED", "notes")
+
+    review.confirm()
+    asked = await agentos.continue_workflow_run(
+        "release-notes", paused.run_id, requirements=[review], session_id=paused.session_id
+    )
+    [leave] = asked.step_requirements
+    assert (asked.status, asked.paused_step_name) == ("PAUSED", "announcement")
+
+    leave.reject()
+    done = await agentos.continue_workflow_run(
+        "release-notes", paused.run_id, requirements=[leave], session_id=paused.session_id
+    )
+    assert done.status == "COMPLETED"
+    assert "## Upgrading\n\n- Breaking: the setting log is called logs" in done.content
+
+
+async def test_a_text_is_polished_until_it_fits(agentos):
+    text = "It is really very late. " * 12
+    events = [event async for event in agentos.run_workflow_stream("polish", text)]
+    names = [event.event for event in events]
+
+    assert names[-1] == "WorkflowCompleted"
+    assert names.count("RouterExecutionStarted") == 1
+    assert names.count("LoopIterationStarted") > 1
+    assert events[-1].content.startswith("## Headline\n\nIt is late\n\n## Text\n\nIt is late. ")
 
 
 @pytest.fixture
 def remote(url) -> RemoteWorkflow:
     return RemoteWorkflow(base_url=url, workflow_id="line")
+
+
+@pytest.fixture
+def remote_gate(url) -> RemoteWorkflow:
+    return RemoteWorkflow(base_url=url, workflow_id="gate")
 
 
 async def test_a_remote_workflow_runs_and_streams(remote, token):
@@ -123,3 +173,31 @@ async def test_a_remote_workflow_runs_and_streams(remote, token):
 
     assert (run.workflow_id, run.status) == ("line", "COMPLETED")
     assert (events[0].event, events[-1].event) == ("WorkflowStarted", "WorkflowCompleted")
+
+
+async def test_a_remote_workflow_goes_on_when_somebody_agrees(remote_gate, token):
+    paused = await remote_gate.arun("/say Hello", auth_token=token)
+    paused.step_requirements[0].confirm()
+    done = await remote_gate.acontinue_run(paused, auth_token=token)
+
+    assert (done.run_id, done.status) == (paused.run_id, "COMPLETED")
+
+
+async def test_a_remote_workflow_goes_on_as_a_stream(remote_gate, token):
+    paused = await remote_gate.arun("/say Hello", auth_token=token)
+    paused.step_requirements[0].confirm()
+    stream = await remote_gate.acontinue_run(paused, stream=True, auth_token=token)
+
+    assert [event.event async for event in stream][-1] == "WorkflowCompleted"
+
+
+async def test_a_remote_workflow_cancels(remote, token):
+    names = []
+    async for event in remote.arun("/slow 2000", stream=True, stream_events=True, auth_token=token):
+        names.append(event.event)
+        if event.event == "WorkflowStarted":
+            run = event.run_id
+        if event.event == "RunContent" and names.count("RunContent") == 1:
+            assert await remote.acancel_run(run, auth_token=token)
+
+    assert "WorkflowCancelled" in names[-2:]

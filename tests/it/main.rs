@@ -19,6 +19,7 @@ mod workflow_machine;
 
 // What it reaches for: models and tools.
 mod capabilities;
+mod chat;
 mod faults;
 mod healing;
 mod limits;

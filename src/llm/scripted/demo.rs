@@ -1,15 +1,15 @@
 //! The rules of `scripted/demo`: what to call for a message, and what to say about what came of it.
 //!
 //! A message that begins with a command says outright what is to happen: `/say TEXT`, `/slow N`, `/fail MESSAGE`, or
-//! `/call NAME {…}`, one a line. Otherwise words decide, as in [`phrases`]. What was called already for this
-//! message is not called again, so that every run ends.
+//! `/call NAME {…}`, one a line. Otherwise words decide, as in [`phrases`]; a team's leader hands the message on, as in
+//! [`team`]. What was called already for this message is not called again, so that every run ends.
 
 use serde_json::{Value, json};
 
 use super::instance::instance;
 use super::scene::Scene;
 use super::script::{Call, Fail, Turn};
-use super::{arithmetic, phrases, telling};
+use super::{arithmetic, craft, phrases, team, telling};
 use crate::domain::tool::{Effect, ToolSpec};
 
 /// Between two words of `/slow`, in milliseconds.
@@ -27,7 +27,10 @@ pub(super) fn turn(scene: &Scene<'_>) -> Turn {
     if !calls.is_empty() {
         return Turn { reason: reason(&calls), call: calls, ..Turn::default() };
     }
-    let text = if scene.done.is_empty() { telling::chat(scene) } else { telling::results(scene) };
+    let text = match scene.done.as_slice() {
+        [] => craft::crafted(scene).unwrap_or_else(|| telling::chat(scene)),
+        [_, ..] => telling::results(scene),
+    };
     match scene.schema {
         Some(schema) => {
             let words = if scene.done.is_empty() { phrases::subject(scene.text) } else { &text };
@@ -61,15 +64,16 @@ fn calls(scene: &Scene<'_>) -> Vec<Call> {
     if !explicit.is_empty() {
         return if scene.done.is_empty() { explicit } else { Vec::new() };
     }
+    let handed = team::delegated(scene);
+    if !handed.is_empty() {
+        return if scene.done.is_empty() { handed } else { Vec::new() };
+    }
     let mut calls = arithmetic::calls(scene);
     calls.extend(time(scene));
     calls.extend(memory(scene));
     calls.extend(pages(scene));
     if calls.is_empty() && scene.done.is_empty() {
-        calls = [delegated(scene), named(scene), tried(scene)]
-            .into_iter()
-            .find(|some| !some.is_empty())
-            .unwrap_or_default();
+        calls = [named(scene), tried(scene)].into_iter().find(|some| !some.is_empty()).unwrap_or_default();
     }
     calls.retain(|call| scene.result(&call.name, &call.arguments).is_none());
     calls
@@ -129,28 +133,6 @@ fn memory(scene: &Scene<'_>) -> Option<Call> {
 fn pages(scene: &Scene<'_>) -> Vec<Call> {
     let urls = phrases::urls(scene.text).take(3).filter(|_| scene.tool("web_fetch").is_some());
     urls.map(|url| Call { name: "web_fetch".into(), arguments: json!({"url": url}) }).collect()
-}
-
-/// A leader asks each of its members.
-fn delegated(scene: &Scene<'_>) -> Vec<Call> {
-    let Some(tool) = scene.tools.iter().find(|tool| tool.name.contains("delegate")) else {
-        return Vec::new();
-    };
-    let arguments = arguments(tool, scene);
-    let properties = tool.parameters.get("properties").and_then(Value::as_object);
-    let members = properties
-        .into_iter()
-        .flatten()
-        .find_map(|(name, property)| Some((name, property.get("enum")?.as_array()?)));
-    let Some((name, members)) = members else { return vec![Call { name: tool.name.clone(), arguments }] };
-    let call = |member: &Value| {
-        let mut arguments = arguments.clone();
-        if let Some(fields) = arguments.as_object_mut() {
-            fields.insert(name.clone(), member.clone());
-        }
-        Call { name: tool.name.clone(), arguments }
-    };
-    members.iter().map(call).collect()
 }
 
 /// Tools that the message names.

@@ -4,11 +4,13 @@
 //! file `NAME.json`, see [`script`]. The same conversation always gets the same answer.
 
 mod arithmetic;
+mod craft;
 mod demo;
 mod instance;
 mod phrases;
 mod scene;
 pub mod script;
+mod team;
 mod telling;
 
 use std::collections::BTreeMap;

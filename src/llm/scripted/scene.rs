@@ -8,6 +8,8 @@ use crate::domain::tool::ToolSpec;
 
 /// A question.
 pub(super) struct Scene<'a> {
+    /// The instructions.
+    pub(super) system: &'a str,
     /// The user's last message.
     pub(super) text: &'a str,
     /// Their messages before it, oldest first.
@@ -38,6 +40,7 @@ impl<'a> Scene<'a> {
     /// Looks at a question.
     pub(super) fn of(call: &'a ModelCall) -> Self {
         let mut scene = Self {
+            system: "",
             text: "",
             earlier: Vec::new(),
             done: Vec::new(),
@@ -48,7 +51,7 @@ impl<'a> Scene<'a> {
         let mut asked = Vec::new();
         for message in &call.messages {
             match message {
-                Message::System { .. } => {}
+                Message::System { text } => scene.system = text,
                 Message::User { input } => {
                     scene.earlier.push(&input.text);
                     scene.done.clear();

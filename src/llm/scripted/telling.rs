@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::arithmetic;
 use super::scene::{Done, Scene};
+use super::{arithmetic, team};
 
 /// Longest quotation, in characters.
 const MAX_QUOTE: usize = 400;
@@ -23,6 +23,13 @@ fn result(done: &Done<'_>) -> String {
     }
     if let Some(sum) = arithmetic::in_words(done.name, &done.arguments) {
         return format!("{sum} is {}.", plain(&value));
+    }
+    let say = |text: &str| {
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()));
+        sentence(&cut(&plain(&value)))
+    };
+    if let Some(told) = team::told(done, say) {
+        return told;
     }
     match done.name {
         name if name.ends_with("current_time") => time(&value),

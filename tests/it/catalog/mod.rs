@@ -6,12 +6,13 @@ mod specs;
 mod tools;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use runhold::cli::check::summary;
 use runhold::cli::schema::{What, schema};
 use runhold::config::Config;
 use runhold::domain::id::ModelName;
-use runhold::domain::spec::{CapabilityRef, DeclaredTool};
+use runhold::domain::spec::{CapabilityRef, DeclaredTool, Spec};
 use runhold::runtime::catalog::{Catalog, CatalogDefaults};
 use serde_json::Value;
 
@@ -94,8 +95,24 @@ fn the_examples_are_fine_and_need_no_network() {
     let anything = |_: &[CapabilityRef], _: &[DeclaredTool]| Ok(());
     let defaults = CatalogDefaults { model: model("scripted/demo"), known_providers, check: &anything };
     let catalog = Catalog::load(Path::new("agents"), &defaults).unwrap();
-    let ids: Vec<String> = catalog.agents().map(|spec| spec.id().to_string()).collect();
-    assert_eq!(ids, ["assistant", "note-keeper", "researcher", "sorter", "text-editor"]);
+    let ids = |specs: Vec<&Arc<Spec>>| -> Vec<String> {
+        specs.into_iter().map(|spec| spec.id().to_string()).collect()
+    };
+    let agents = [
+        "assistant",
+        "fact-checker",
+        "headline-writer",
+        "list-writer",
+        "note-keeper",
+        "researcher",
+        "shortener",
+        "sorter",
+        "text-editor",
+        "upgrade-writer",
+    ];
+    assert_eq!(ids(catalog.agents().collect()), agents);
+    assert_eq!(ids(catalog.teams().collect()), ["newsroom"]);
+    assert_eq!(ids(catalog.workflows().collect()), ["polish", "release-notes"]);
 }
 
 #[test]

@@ -172,20 +172,74 @@ async fn the_demo_calls_what_a_message_names_with_arguments_that_fit() {
     assert_eq!(asked, [named("delete_file", json!({"path": "notes.txt", "mode": "hard"}))]);
 }
 
-#[tokio::test]
-async fn the_demo_asks_each_member_of_its_team() {
+fn leader(members: &[&str], system: &str) -> Talk {
     let parameters = json!({
         "type": "object",
-        "required": ["member", "task"],
-        "properties": {"member": {"enum": ["writer", "editor"]}, "task": {"type": "string"}},
+        "required": ["member_id", "task"],
+        "properties": {"member_id": {"type": "string", "enum": members}, "task": {"type": "string"}},
     });
-    let mut talk = Talk::with(vec![tool("delegate_task", parameters)]);
-    let (_, asked) = talk.says("Write a poem").hears().await;
-    let to = |member: &str| named("delegate_task", json!({"member": member, "task": "Write a poem"}));
-    assert_eq!(asked, [to("writer"), to("editor")]);
-    let (text, asked) = talk.results(&["a poem", "a better poem"]).hears().await;
-    assert_eq!(text, "`delegate_task` answered: a poem. `delegate_task` answered: a better poem.");
-    assert_eq!(asked, []);
+    let mut talk = Talk::with(vec![tool("delegate_task_to_member", parameters)]);
+    talk.call.messages.push(Message::System { text: system.into() });
+    talk
+}
+
+fn to(member: &str, task: &str) -> (String, Value) {
+    named("delegate_task_to_member", json!({"member_id": member, "task": task}))
+}
+
+const MEMBERS: &str = "You lead a team. Its members:\n- `poet` (Poet): Writes verses.\n- `editor` (Editor): \
+                       Shortens texts and counts words.\n- `clerk` (Clerk)\n";
+
+#[tokio::test]
+async fn the_demo_hands_a_message_to_the_members_it_suits_and_sums_up() {
+    let mut talk = leader(&["poet", "editor", "clerk"], MEMBERS);
+    let task = "Write two verses and count their words";
+    let (_, asked) = talk.says(task).hears().await;
+    assert_eq!(asked, [to("poet", task), to("editor", task)]);
+    let (text, asked) = talk.results(&["Two verses", r#"{"words": 2}"#]).hears().await;
+    assert_eq!((text.as_str(), asked), ("poet says: Two verses. editor says: words: 2.", vec![]));
+}
+
+#[tokio::test]
+async fn the_demo_hands_a_message_that_suits_nobody_to_the_first_and_chooses_one_where_it_must() {
+    let mut talk = leader(&["poet", "editor", "clerk"], MEMBERS);
+    assert_eq!(talk.says("Hello").hears().await.1, [to("poet", "Hello")]);
+    let route = format!("{MEMBERS}Choose the one member that suits the request best.");
+    let mut talk = leader(&["poet", "editor", "clerk"], &route);
+    let task = "Write a verse, then shorten it and count the words";
+    assert_eq!(talk.says(task).hears().await.1, [to("editor", task)]);
+}
+
+#[tokio::test]
+async fn the_demo_asks_all_members_where_that_is_the_way() {
+    let parameters = json!({
+        "type": "object", "required": ["task"], "properties": {"task": {"type": "string"}},
+    });
+    let mut talk = Talk::with(vec![tool("delegate_task_to_members", parameters)]);
+    let (_, asked) = talk.says("Hello").hears().await;
+    assert_eq!(asked, [named("delegate_task_to_members", json!({"task": "Hello"}))]);
+    let (text, _) = talk.results(&["## ann\n\nYes.\n\n## bob\n\nNo."]).hears().await;
+    assert_eq!(text, "ann says: Yes. bob says: No.");
+}
+
+#[tokio::test]
+async fn the_demo_makes_a_list_of_tasks_where_that_is_the_way() {
+    let item = json!({
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "member_id": {"enum": ["poet", "editor"]}},
+    });
+    let parameters = json!({"type": "object", "properties": {"tasks": {"type": "array", "items": item}}});
+    let mut talk = Talk::with(vec![tool("work_on_tasks", parameters)]);
+    let (_, asked) = talk.says("Write, editor").hears().await;
+    let task = json!({"id": "editor", "member_id": "editor", "task": "Write, editor"});
+    assert_eq!(asked, [named("work_on_tasks", json!({"tasks": [task]}))]);
+}
+
+#[tokio::test]
+async fn the_demo_does_to_a_text_what_its_instructions_say() {
+    let mut talk = Talk::with(vec![]);
+    talk.call.messages.push(Message::System { text: "You make lists.".into() });
+    assert_eq!(talk.says("One. Two.").hears().await.0, "- One.\n- Two.");
 }
 
 #[tokio::test]
