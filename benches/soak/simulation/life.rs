@@ -115,6 +115,11 @@ fn within(power: &Power, life: impl Future<Output = ()>) {
     });
     power.cut();
     drop(tokio);
+    let left = power.runtime.lock().unwrap().take();
+    if let Some(left) = left {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        tokio.unwrap().block_on(left.stop(Duration::ZERO));
+    }
 }
 
 async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runtime {
@@ -139,6 +144,7 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
         match Runtime::open(parts).await {
             Ok(runtime) => {
                 power.opened();
+                *power.runtime.lock().unwrap() = Some(runtime.clone());
                 world.lost_power.store(false, Ordering::Relaxed);
                 return runtime;
             }

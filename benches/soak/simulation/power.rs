@@ -1,7 +1,9 @@
 //! The moment at which a process dies, and what that is like from within: nothing comes back any more.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use runhold::runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::dice::Dice;
@@ -50,6 +52,8 @@ pub(super) struct Power {
     commits: AtomicU64,
     reads: AtomicU64,
     opened: AtomicBool,
+    /// Runs that wait hold on to what they wait in; a real process takes all that along.
+    pub(super) runtime: Mutex<Option<Runtime>>,
 }
 
 impl Power {
@@ -62,6 +66,7 @@ impl Power {
             commits: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             opened: AtomicBool::new(false),
+            runtime: Mutex::default(),
         }
     }
 

@@ -165,7 +165,7 @@ fn last_change_stands(
 /// then it has left its place, and if the process dies before that is written, it begins after all.
 fn in_order(world: &World, found: &Found, ledger: &Ledger) {
     let began = |run: RunId| {
-        let log = &found.logs[found.runs.get(&run)?.session.as_str()];
+        let log = found.logs.get(found.runs.get(&run)?.session.as_str())?;
         log.iter().find(|entry| entry.run == run && matches!(entry.fact, Fact::RunPrepared { .. }))
     };
     let starts: Vec<_> = ledger
