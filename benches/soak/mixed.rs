@@ -35,7 +35,9 @@ const ADDER: &str = "---\nmodel: test/model\ncapabilities: [test_math]\n---\nYou
 pub(crate) async fn mixed(order: Order) -> String {
     let mut dice = Dice::new(order.seed);
     let model = ModelServer::answering(move |request| reply(&mut dice, request)).await;
-    let setup = Setup::default().model(&model.url()).agent("adder", ADDER).env("RUNHOLD_LOG", "error");
+    // What the store caches of what it holds grows until the cache is full: a small one soon is.
+    let setup = Setup::default().model(&model.url()).config("[store.sled]\ncache_mib = 8");
+    let setup = setup.agent("adder", ADDER).env("RUNHOLD_LOG", "error");
     let server = setup.start().await;
     let end = Instant::now() + Duration::from_secs(order.count);
     let clients = (0..CLIENTS).map(|number| {
@@ -51,10 +53,10 @@ pub(crate) async fn mixed(order: Order) -> String {
     let (done, seen) = tokio::join!(join_all(clients), watch(&server, &model, end));
     let left = unfinished(&server).await;
     assert_eq!(left, Vec::<Value>::new(), "runs are left behind");
-    let (warm, last) = flat(&seen, order.count);
     let text: Vec<String> =
         seen.iter().map(|(at, vitals)| format!("{at}s {}M {}f", vitals.mib(), vitals.files)).collect();
     println!("        {}", text.join(", "));
+    let (warm, last) = flat(&seen, order.count);
     format!(
         "{} s, {} things done: memory {} to {} MiB, open files {} to {}",
         order.count,

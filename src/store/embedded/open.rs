@@ -96,8 +96,9 @@ fn open_parts(config: StoreConfig, folder: &Path, journal: &Arc<JournalFolder>) 
 fn reopen(config: StoreConfig, folder: &Path, journal: Arc<JournalFolder>) -> Reopen {
     let owned = folder.to_path_buf();
     let open = move || {
-        open_journaled(config, &owned, &journal)
-            .map_err(|error| StoreError::Unavailable(error.to_string().into()))
+        open_journaled(config, &owned, &journal).map_err(|error| {
+            if error.is_full() { StoreError::Full } else { StoreError::Unavailable(error.to_string().into()) }
+        })
     };
     Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None }
 }

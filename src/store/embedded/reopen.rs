@@ -12,6 +12,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::Engine;
+use super::ballast::Ballast;
 use super::committer::{begun_forgetting, finish_forgetting, stored_head};
 use super::kv::{Kv, io_error};
 use super::logs::Logs;
@@ -62,17 +63,27 @@ impl Reopen {
             probe(folder).map_err(|error| io_error(&error))?;
         }
         engine.close();
-        if let Some(folder) = &self.folder {
-            write_again(folder).map_err(|error| io_error(&error))?;
-        }
-        let kv = catch_unwind(AssertUnwindSafe(|| (self.open)()))
-            .map_err(|_| StoreError::Damaged("the engine panicked when it was opened".into()))??;
+        let kv = match self.open_again() {
+            // The room to open is kept for this: without an engine nothing can be read.
+            Err(StoreError::Full) if engine.ballast().is_some_and(Ballast::release) => self.open_again(),
+            opened => opened,
+        }?;
         let begun = begun_forgetting(&*kv)?;
         logs.reset(&begun, |log| stored_head(&*kv, log))?;
         begun.iter().try_for_each(|log| finish_forgetting(&*kv, log))?;
         engine.open(kv);
         logs.mend();
         Ok(())
+    }
+}
+
+impl Reopen {
+    fn open_again(&self) -> Result<Arc<dyn Kv>, StoreError> {
+        if let Some(folder) = &self.folder {
+            write_again(folder).map_err(|error| io_error(&error))?;
+        }
+        catch_unwind(AssertUnwindSafe(|| (self.open)()))
+            .map_err(|_| StoreError::Damaged("the engine panicked when it was opened".into()))?
     }
 }
 
