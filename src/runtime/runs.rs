@@ -1,6 +1,5 @@
-//! Runs: accepted, told, awaited, read.
+//! Runs: accepted, told, driven, awaited.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -11,10 +10,8 @@ use super::error::Error;
 use super::journal::Room;
 use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::receipts::{Claim, MadeRun};
-use super::records::{self, RUN};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
-use crate::domain::document::{self, Query, Tag};
 use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
 use crate::domain::fork::Origin;
 use crate::domain::id::{Owner, RunId, SessionId};
@@ -23,9 +20,6 @@ use crate::domain::spec::{OnSecondMessage, Spec};
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News};
 use crate::store::Log;
-
-/// Entries of a run read at a time.
-const READ_STEP: usize = 256;
 
 impl Runtime {
     /// Accepts a run: when this returns, it is stored and will be driven to its end, whatever happens. Makes the
@@ -141,93 +135,6 @@ impl Runtime {
         }
         let view = self.finished(owner, made.run).await?;
         Ok(self.0.first_rest(owner, &stored, made.since).await?.unwrap_or(view))
-    }
-
-    /// The run's record, its status as of now.
-    ///
-    /// # Errors
-    /// [`Error::NoRun`].
-    pub async fn run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {
-        let mut stored = self.0.stored_run(owner, run).await?;
-        self.0.refresh(&mut stored);
-        Ok(stored)
-    }
-
-    /// All runs of a session, child runs too, oldest first.
-    ///
-    /// # Errors
-    /// [`Error::NoSession`].
-    pub async fn runs(&self, owner: &Owner, session: &SessionId) -> Result<Vec<Run>, Error> {
-        let mut runs: Vec<Run> = Vec::new();
-        loop {
-            let before = runs.last().map(|run| (run.first, run.id));
-            let page = self.0.run_page(owner, session, before, READ_STEP).await?;
-            let last = page.len() < READ_STEP;
-            runs.extend(page);
-            if last {
-                break;
-            }
-        }
-        if runs.is_empty() {
-            self.session(owner, session).await?;
-        }
-        runs.reverse();
-        runs.iter_mut().for_each(|run| self.0.refresh(run));
-        Ok(runs)
-    }
-
-    /// The runs that a run asked for, oldest first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn children(&self, owner: &Owner, run: RunId) -> Result<Vec<Run>, Error> {
-        self.0.tagged(owner, records::parent_tag(run)).await
-    }
-
-    /// All runs below the run at the top of a tree, oldest first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn tree(&self, owner: &Owner, root: RunId) -> Result<Vec<Run>, Error> {
-        self.0.tree(owner, root).await
-    }
-
-    /// All entries so far of a run and of those below it, in the log's order.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn entries_of_tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.0.entries_below(owner, run).await
-    }
-
-    /// What a run's facts tell so far.
-    ///
-    /// # Errors
-    /// [`Error::NoRun`]; what the store says.
-    pub async fn view(&self, owner: &Owner, run: &Run) -> Result<RunView, Error> {
-        let entries = self.0.entries(owner, run).await?;
-        let mut view = RunView::of(run.id, &entries).ok_or(Error::NoRun(run.id))?;
-        view.stands(run.status);
-        Ok(view)
-    }
-
-    /// All entries of a run so far.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.0.entries(owner, run).await
-    }
-
-    /// The latest runs of a session, newest first, before a given one.
-    pub(super) async fn run_page(
-        &self,
-        owner: &Owner,
-        session: &SessionId,
-        before: Option<(Seq, RunId)>,
-        limit: usize,
-    ) -> Result<Vec<Run>, Error> {
-        self.0.run_page(owner, session, before, limit).await
     }
 
     /// Asks the run of a session that was taken away to stop; those that wait are dropped.
@@ -438,111 +345,5 @@ impl Inner {
             driver.take(News::Broken(Failure::new("invalid_agent", why)))?;
         }
         Ok(driver)
-    }
-
-    /// A run's machine, as the log tells it.
-    pub(super) async fn replayed(&self, owner: &Owner, stored: &Run) -> Result<Machine, Error> {
-        let entries = self.entries(owner, stored).await?;
-        Machine::replay(stored.id, &entries).map_err(|violation| {
-            tracing::error!(%violation, "a run's log cannot be replayed");
-            Error::Damaged
-        })
-    }
-
-    pub(super) async fn stored_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {
-        let record = self.store.get(&records::run_key(owner, run)).await?;
-        records::parse(&record.ok_or(Error::NoRun(run))?)
-    }
-
-    pub(super) async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.read_run(owner, run, false).await
-    }
-
-    pub(super) async fn entries_below(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
-        self.read_run(owner, run, true).await
-    }
-
-    /// The entries of a run, and of those below it where `tree` says so.
-    async fn read_run(&self, owner: &Owner, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
-        let mut known = HashSet::from([run.id]);
-        let log = Log { owner: owner.clone(), session: run.session.clone() };
-        let mut entries = Vec::new();
-        let mut at = run.first.saturating_sub(1);
-        loop {
-            // A run that is over is read to its last entry and no further.
-            let left = run.last.map_or(READ_STEP as u64, |last| last.saturating_sub(at));
-            let limit = usize::try_from(left).unwrap_or(READ_STEP).clamp(1, READ_STEP);
-            let page = self.store.read(&log, at, limit).await?;
-            let Some(last) = page.last() else { return Ok(entries) };
-            at = last.last_seq();
-            for entry in page {
-                let ended = entry.run == run.id && matches!(entry.fact, Fact::RunFinished { .. });
-                if tree
-                    && let Fact::RunStarted(start) = &entry.fact
-                    && start.parent.is_some_and(|parent| known.contains(&parent))
-                {
-                    known.insert(entry.run);
-                }
-                if known.contains(&entry.run) {
-                    entries.push(entry);
-                }
-                if ended {
-                    return Ok(entries);
-                }
-            }
-        }
-    }
-
-    /// All runs below the run at the top of a tree, oldest first.
-    pub(super) async fn tree(&self, owner: &Owner, root: RunId) -> Result<Vec<Run>, Error> {
-        self.tagged(owner, records::root_tag(root)).await
-    }
-
-    async fn tagged(&self, owner: &Owner, tag: Tag) -> Result<Vec<Run>, Error> {
-        let mut runs: Vec<Run> = Vec::new();
-        loop {
-            let query = Query {
-                owner: owner.clone(),
-                kind: RUN,
-                tag: Some(tag.clone()),
-                newest_first: false,
-                after: runs.last().map(|run| document::Place { sort: run.first, id: run.id.to_string() }),
-                skip: 0,
-                limit: READ_STEP,
-            };
-            let page = self.store.list(&query).await?;
-            let count = page.records.len().saturating_add(page.damaged);
-            runs.extend(page.records.iter().filter_map(|record| records::parse(record).ok()));
-            if count < READ_STEP {
-                return Ok(runs);
-            }
-        }
-    }
-
-    pub(super) async fn run_page(
-        &self,
-        owner: &Owner,
-        session: &SessionId,
-        before: Option<(Seq, RunId)>,
-        limit: usize,
-    ) -> Result<Vec<Run>, Error> {
-        let query = Query {
-            owner: owner.clone(),
-            kind: RUN,
-            tag: Some(records::session_tag(session)),
-            newest_first: true,
-            after: before.map(|(sort, id)| document::Place { sort, id: id.to_string() }),
-            skip: 0,
-            limit,
-        };
-        let page = self.store.list(&query).await?;
-        Ok(page.records.iter().filter_map(|record| records::parse(record).ok()).collect())
-    }
-
-    /// What the record says, and what is known since.
-    fn refresh(&self, run: &mut Run) {
-        if let Some(status) = self.lanes.live(run.id).and_then(|live| live.status()) {
-            run.status = status;
-        }
     }
 }
