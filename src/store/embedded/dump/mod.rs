@@ -1,6 +1,6 @@
 //! A whole store at once, without a server: written to a file, read from one, looked through for damage.
 //!
-//! [`source`] opens a folder and leaves it as it is, [`walk`] goes through all that is in it and says what cannot
+//! `source` opens a folder and leaves it as it is, `walk` goes through all that is in it and says what cannot
 //! be read, [`line`] is the form of the file.
 
 mod export;
