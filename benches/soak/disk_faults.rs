@@ -61,10 +61,10 @@ impl Fault {
         disk.fail_syncs(0);
     }
 
-    /// redb answers nothing after a write of its own that failed, until it was opened again, and for that the disk
-    /// must take writes.
+    /// redb answers nothing after a write of its own that failed, and sled not everything, until it was opened again;
+    /// for that the disk must take writes. What is refused then is refused openly.
     fn reads_go_on(self, engine: &str) -> bool {
-        engine != "redb" && !matches!(self, Self::ReadsFail | Self::AllFails)
+        engine != "redb" && !matches!(self, Self::ReadsFail | Self::AllFails | Self::Full)
     }
 }
 
