@@ -10,6 +10,7 @@ mod calls;
 pub mod catalog;
 mod deadlines;
 mod desk;
+pub mod documents;
 mod driver;
 mod error;
 mod forks;
