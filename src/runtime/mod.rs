@@ -194,7 +194,8 @@ impl Runtime {
         self.0.since
     }
 
-    fn fresh(&self) -> Uuid {
+    /// A name never used before; later ones sort after earlier ones.
+    pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }
 

@@ -4,9 +4,15 @@
 //! requests are read; the other files are the handlers, and what they answer with (`…_body`).
 
 pub mod body;
+pub mod entry_body;
 pub mod envelope;
 pub mod error;
+mod feed;
+pub mod issue_body;
+mod issues;
 pub mod query;
+mod relations;
+mod resources;
 mod routes;
 
 pub use routes::configure;
@@ -33,6 +39,14 @@ pub(super) fn board(state: &ApiState, caller: &Caller) -> Board {
 pub(super) fn path_uuid(request: &HttpRequest, name: &str, what: &'static str) -> Result<Uuid, Error> {
     let found = form::uuid(&path_text(request, name).to_ascii_lowercase());
     found.ok_or_else(|| triage::error::Error::NotFound(what).into())
+}
+
+/// The issue in the address.
+///
+/// # Errors
+/// 404 for what is no id.
+pub(super) fn path_issue(request: &HttpRequest) -> Result<Uuid, Error> {
+    path_uuid(request, "id", "Issue")
 }
 
 /// A moment: RFC 3339 in UTC, with milliseconds.
