@@ -22,6 +22,7 @@ mod links;
 pub mod page;
 pub mod relation;
 pub mod ties;
+pub mod views;
 mod work;
 
 use std::collections::HashMap;
