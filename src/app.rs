@@ -25,6 +25,7 @@ use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
+use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
 use crate::store::{self, Opened, StoreConfig};
 
@@ -168,6 +169,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         registry,
         catalog,
         extensions: Vec::new(),
+        vault: vault()?,
         clock,
         queue_depth,
         most_at_once,
@@ -179,6 +181,16 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         lost.settle().with_context(|| format!("the data folder {}", config.data.display()))?;
     }
     Ok(runtime)
+}
+
+/// The variable that holds the key secrets are sealed with.
+const SECRETS_KEY: &str = "SECRETS_ENCRYPTION_KEY";
+
+fn vault() -> Result<Option<Vault>> {
+    match std::env::var(SECRETS_KEY) {
+        Ok(key) if !key.is_empty() => Vault::new(&key).map(Some).context(SECRETS_KEY),
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 fn registry() -> Registry {

@@ -29,8 +29,9 @@ mod runs;
 mod session_fork;
 mod sessions;
 mod settle;
-mod storage;
+pub mod storage;
 mod team;
+pub mod vault;
 mod wake;
 pub mod workspace;
 
@@ -54,6 +55,7 @@ use lanes::Lanes;
 use receipts::Receipts;
 pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
+use vault::Vault;
 use workspace::{Extension, Workspace, Workspaces};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -72,6 +74,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// What owners may add to that.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Seals secrets; without it none are kept.
+    pub vault: Option<Vault>,
     /// Time and names.
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
@@ -88,6 +92,7 @@ struct Inner {
     base: Workspace,
     extensions: Vec<Arc<dyn Extension>>,
     workspaces: Workspaces,
+    vault: Option<Arc<Vault>>,
     clock: Arc<dyn Clock>,
     queue_depth: usize,
     /// One for each run that may be driven or wait for it.
@@ -116,6 +121,7 @@ impl Runtime {
             base: Workspace::new(parts.catalog, parts.registry, parts.models),
             extensions: parts.extensions,
             workspaces: Workspaces::default(),
+            vault: parts.vault.map(Arc::new),
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
@@ -170,6 +176,11 @@ impl Runtime {
         &self.0.base.catalog
     }
 
+    /// Seals secrets, if there is a key to do it with.
+    pub fn vault(&self) -> Option<&Arc<Vault>> {
+        self.0.vault.as_ref()
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
@@ -180,7 +191,8 @@ impl Runtime {
         self.0.since
     }
 
-    fn fresh(&self) -> Uuid {
+    /// A name never used before: a UUIDv7.
+    pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }
 

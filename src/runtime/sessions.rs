@@ -326,6 +326,15 @@ impl Runtime {
         let room = self.journal().room(log);
         let mut memory = room.pen().await;
         loop {
+            let files = self.files_to_forget(owner, session).await?;
+            if files.is_empty() {
+                break;
+            }
+            self.documents(owner).write(files).await?;
+        }
+        let values = self.values_to_forget(owner, session).await?;
+        self.documents(owner).write(values).await?;
+        loop {
             let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
             let mut batch = Batch::default();
             for run in &runs {

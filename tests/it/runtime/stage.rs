@@ -272,6 +272,7 @@ impl Stage {
         let kit = Kit { about, deeds: self.deeds.clone() };
         let parts = Parts {
             extensions: Vec::new(),
+            vault: None,
             store: Arc::new(self.tape.clone()),
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
