@@ -301,6 +301,10 @@ impl Runtime {
         let Log { owner, session } = log;
         let room = self.journal().room(log);
         let mut memory = room.pen().await;
+        if room.is_closed() {
+            // Somebody else was faster. What is there now was made since, and has another pen.
+            return Ok(());
+        }
         loop {
             let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
             let mut batch = Batch::default();
