@@ -13,6 +13,8 @@ mod committer;
 mod damage_tests;
 pub mod dump;
 mod entries;
+#[cfg(test)]
+mod failing_tests;
 mod folder;
 mod frozen;
 mod guarded;
@@ -114,15 +116,23 @@ impl Engine {
         state.ok()?.ok()?.clone()
     }
 
-    /// Lets go of the engine, and waits for its last readers: it closes when they are done.
-    fn close(&self) {
-        let Some(old) = self.kv.send_replace(None) else { return };
-        let left = Arc::downgrade(&old);
-        drop(old);
+    /// Waits for the last readers of the engine, and closes it. When this returns nothing of it writes any more:
+    /// it is dropped here and not by whoever read last, for closing writes, too.
+    ///
+    /// # Errors
+    /// When somebody reads for too long; then it stays.
+    fn close(&self) -> Result<(), StoreError> {
+        let Some(old) = self.kv.send_replace(None) else { return Ok(()) };
         let deadline = Instant::now() + READERS_PATIENCE;
-        while left.strong_count() > 0 && Instant::now() < deadline {
+        while Arc::strong_count(&old) > 1 {
+            if Instant::now() > deadline {
+                self.open(old);
+                return Err(StoreError::Unavailable("it is still being read".into()));
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
+        drop(old);
+        Ok(())
     }
 
     /// Shows a new one.

@@ -45,6 +45,12 @@ impl Redb {
         Self { db, path: file.into(), cache_bytes, failed: AtomicBool::new(false) }
     }
 
+    /// As if a read had failed.
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Opens the file as it is, without writing to it.
     fn frozen(file: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let frozen = Frozen::open(file).map_err(|error| io_error(&error))?;

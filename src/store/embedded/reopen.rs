@@ -22,6 +22,8 @@ use crate::store::StoreError;
 const PAUSE: Duration = Duration::from_secs(1);
 /// sled cannot even be opened on a full disk, so as much has to fit before it is closed.
 const PROBE_BYTES: usize = 1024 * 1024;
+/// As long an engine gets to let go of its file.
+const RELEASE: Duration = Duration::from_secs(2);
 /// A file is written again in pieces of this size.
 const PIECE_BYTES: usize = 1024 * 1024;
 
@@ -102,7 +104,7 @@ impl Reopen {
             Err(StoreError::Full) if release() => self.probe(),
             probed => probed,
         }?;
-        engine.close();
+        engine.close()?;
         let kv = match self.open_again() {
             Err(StoreError::Full) if release() => self.open_again(),
             opened => opened,
@@ -129,14 +131,15 @@ impl Reopen {
 
 /// Where the engine itself has failed and cannot be opened again: what it held may be readable all the same.
 fn read_on(engine: &Engine) {
-    let Some(kv) = engine.now() else { return };
-    match kv.to_read() {
-        Some(Ok(reader)) => {
-            tracing::warn!(
-                "what the engine held when it failed is read from its file, for as long as it must be"
-            );
-            engine.open(reader);
-        }
+    let reader = engine.now().and_then(|kv| kv.to_read());
+    let shown = reader.map(|reader| {
+        let reader = reader?;
+        engine.close()?;
+        engine.open(reader);
+        Ok::<(), StoreError>(())
+    });
+    match shown {
+        Some(Ok(())) => tracing::warn!("what the engine held when it failed is read from its file"),
         Some(Err(error)) => tracing::warn!(%error, "what the engine held when it failed cannot be read"),
         None => {}
     }
@@ -163,6 +166,7 @@ fn probe(folder: &Path) -> io::Result<()> {
 fn write_again(folder: &Path) -> io::Result<()> {
     for engine in ["sled", "redb"].map(|name| folder.join(name)) {
         if engine.is_dir() {
+            let _alone = alone(&engine.join("db"))?;
             for entry in engine.read_dir()? {
                 let path = entry?.path();
                 if path.is_file() {
@@ -170,10 +174,25 @@ fn write_again(folder: &Path) -> io::Result<()> {
                 }
             }
         } else if engine.is_file() {
+            let _alone = alone(&engine)?;
             write_file_again(&engine)?;
         }
     }
     Ok(())
+}
+
+/// What an engine writes meanwhile would be undone, and its threads may outlive it for a moment. Nobody else has the
+/// file until this one is closed.
+fn alone(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    let deadline = Instant::now() + RELEASE;
+    while let Err(error) = file.try_lock() {
+        if Instant::now() > deadline {
+            return Err(error.into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(file)
 }
 
 fn write_file_again(path: &Path) -> io::Result<()> {
