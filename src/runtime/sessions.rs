@@ -325,6 +325,10 @@ impl Runtime {
         let Log { owner, session } = log;
         let room = self.journal().room(log);
         let mut memory = room.pen().await;
+        if room.is_closed() {
+            // Somebody else was faster. What is there now was made since, and has another pen.
+            return Ok(());
+        }
         loop {
             let files = self.files_to_forget(owner, session).await?;
             if files.is_empty() {
