@@ -191,7 +191,7 @@ impl Runtime {
         self.0.since
     }
 
-    /// A name never used before: a UUIDv7.
+    /// A name never used before; later ones sort after earlier ones.
     pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }

@@ -52,6 +52,11 @@ mod teams;
 mod waiting;
 mod workflows;
 
+// The triage surface.
+mod triage_feed;
+mod triage_issues;
+mod triage_links;
+
 // What these stand on.
 #[path = "../../benches/soak/dice.rs"]
 mod dice;
