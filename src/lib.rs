@@ -20,3 +20,4 @@ pub mod llm;
 pub mod machine;
 pub mod runtime;
 pub mod store;
+pub mod triage;
