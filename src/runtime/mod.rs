@@ -194,7 +194,8 @@ impl Runtime {
         self.0.since
     }
 
-    fn fresh(&self) -> Uuid {
+    /// A new name.
+    pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }
 
