@@ -256,25 +256,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    words! {
-        /// How bad.
-        Mood {
-            /// Good.
-            Good = "good",
-            /// Bad.
-            Bad = "bad",
-        }
-    }
+    use crate::triage::evidence::ResourceType as Sort;
 
     #[test]
     fn everything_that_is_wrong_is_named_at_once() {
         let sent =
-            json!({"title": "  ", "mood": "ugly", "links": [{"id": "x"}, 1, {}], "note": 7, "index": -1});
+            json!({"title": "  ", "sort": "ugly", "links": [{"id": "x"}, 1, {}], "note": 7, "index": -1});
         let mut form = Form::of(sent.as_object().unwrap());
         form.required("title", |form| form.trimmed("title", 1..=200));
         form.required("name", |form| form.text("name", 1..=64));
-        form.word::<Mood>("mood");
+        form.word::<Sort>("sort");
         form.text("note", 0..=10);
         form.number("index", 0..=u64::MAX);
         form.list("links", 100, |form, path, item| {
@@ -283,7 +274,7 @@ mod tests {
         let said = form.done(()).unwrap_err().to_string();
         assert_eq!(
             said,
-            "title: must be 1-200 characters; name: required; mood: must be one of good, bad; \
+            "title: must be 1-200 characters; name: required; sort: must be one of call, sms_conversation, file; \
              note: must be a string; index: must be an integer of at least 0; \
              links.0.id: must be 2-9 characters; links.1: must be an object; links.2.id: required"
         );
@@ -300,10 +291,10 @@ mod tests {
 
     #[test]
     fn null_can_be_told_from_absent() {
-        let sent = json!({"a": null, "b": "good"});
+        let sent = json!({"a": null, "b": "call"});
         let mut form = Form::of(sent.as_object().unwrap());
-        assert_eq!(form.given("a", |form| form.word::<Mood>("a")), Given::Null);
-        assert_eq!(form.given("b", |form| form.word::<Mood>("b")), Given::Value(Mood::Good));
-        assert_eq!(form.given("c", |form| form.word::<Mood>("c")), Given::Absent);
+        assert_eq!(form.given("a", |form| form.word::<Sort>("a")), Given::Null);
+        assert_eq!(form.given("b", |form| form.word::<Sort>("b")), Given::Value(Sort::Call));
+        assert_eq!(form.given("c", |form| form.word::<Sort>("c")), Given::Absent);
     }
 }

@@ -17,10 +17,10 @@ pub mod form;
 pub mod moment;
 pub mod patch;
 
-pub use actor::{Actor, ActorKind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::actor::{Actor, ActorKind};
 use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
 use crate::runtime::Runtime;
