@@ -16,15 +16,20 @@ words! {
     }
 }
 
-/// Who did something.
+/// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// What sort.
     pub kind: ActorKind,
-    /// Which.
+    /// Names the actor.
     pub id: String,
     /// For people.
     pub label: String,
-    /// A picture.
-    pub avatar_url: Option<String>,
+}
+
+impl Actor {
+    /// The principal behind a token.
+    pub fn user(name: &str) -> Self {
+        Self { kind: ActorKind::User, id: name.into(), label: name.into() }
+    }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::diff::{Change, diff};
+use super::diff::{Change, ChangeKind, diff};
 use super::document::{Content, TriageDocument, Verdict, Verification, Version, VersionStatus, drafts_for};
 use super::documents::{TRIES, WhichVersion, check_content};
 use super::error::Error;
@@ -237,7 +237,11 @@ impl Board {
                 let (base, before) = self.version_with_content(document, from).await?;
                 Ok((Some(base.number), version.number, diff(&before, &content)))
             }
-            None => Ok((None, version.number, Vec::new())),
+            None => {
+                let whole =
+                    Change { op: ChangeKind::Add, path: String::new(), old: Value::Null, new: content };
+                Ok((None, version.number, vec![whole]))
+            }
         }
     }
 

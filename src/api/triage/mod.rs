@@ -4,8 +4,15 @@
 //! requests are read; the other files are the handlers, and what they answer with (`…_body`).
 
 pub mod body;
+mod conversation_body;
+mod conversations;
+mod document_body;
+mod documents;
 pub mod envelope;
 pub mod error;
+mod evidence_routes;
+mod files;
+mod paging;
 pub mod query;
 mod routes;
 

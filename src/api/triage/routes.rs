@@ -2,6 +2,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
+use super::evidence_routes;
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
@@ -23,5 +24,7 @@ async fn nowhere() -> Result<&'static str, Problem> {
 
 /// All of it, below [`ROOT`].
 pub(super) fn table() -> Vec<Endpoint> {
-    Vec::new()
+    let mut table = Vec::new();
+    table.extend(evidence_routes::table());
+    table
 }

@@ -1,6 +1,7 @@
 //! Conversations that somebody recorded: registered whole, never changed.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Persona, ResourceType, title_of};
 use crate::domain::Object;
@@ -109,14 +110,30 @@ impl Document for Conversation {
     }
 
     fn tags(&self) -> Tags {
-        let kind = self.kind.as_str();
-        let mut names = vec![Tag::new("kind", kind)];
+        let mut names = vec![of_kind(self.kind)];
         if let Some(document) = &self.document {
-            names.insert(0, Tag::new("document", document));
-            names.push(Tag::new("kind_document", format!("{kind}/{document}")));
+            names.insert(0, of_document(document));
+            names.push(of_both(self.kind, document));
         }
         Tags { sort: self.created.0, listed: true, names }
     }
+}
+
+fn of_kind(kind: ConversationKind) -> Tag {
+    Tag::new("kind", kind.as_str())
+}
+
+fn of_document(document: &str) -> Tag {
+    Tag::new("document", name_of(document))
+}
+
+fn of_both(kind: ConversationKind, document: &str) -> Tag {
+    Tag::new("kind_document", format!("{kind}/{}", name_of(document)))
+}
+
+/// A document's id is anybody's text here, so its hash stands for it.
+fn name_of(document: &str) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, document.as_bytes()).to_string()
 }
 
 /// What was said in a conversation: a record of its own, so that lists need not read it.
@@ -187,11 +204,9 @@ impl Board {
     ) -> Result<Listed<Conversation>, Error> {
         let tag = match (filter.kind, &filter.document) {
             (None, None) => None,
-            (Some(kind), None) => Some(Tag::new("kind", kind.as_str())),
-            (None, Some(document)) => Some(Tag::new("document", document)),
-            (Some(kind), Some(document)) => {
-                Some(Tag::new("kind_document", format!("{}/{document}", kind.as_str())))
-            }
+            (Some(kind), None) => Some(of_kind(kind)),
+            (None, Some(document)) => Some(of_document(document)),
+            (Some(kind), Some(document)) => Some(of_both(kind, document)),
         };
         Ok(self.documents.list(Listing { tag, ..listing }).await?)
     }
