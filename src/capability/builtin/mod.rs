@@ -10,7 +10,7 @@ mod web_fetch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Capability;
 use super::egress::Egress;
@@ -37,9 +37,4 @@ fn spec(name: &str, description: &str, effect: Effect, parameters: Value) -> Too
         timeout: Duration::from_secs(30),
         gate: Gate::default(),
     }
-}
-
-/// The schema of a capability without settings.
-fn no_settings() -> Value {
-    json!({"type": "object", "properties": {}, "additionalProperties": false})
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{no_settings, spec};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use super::spec;
+use crate::capability::{About, Capability, Contribution, Invocation, Tool};
 use crate::domain::tool::{Effect, ToolResult, ToolSpec};
 
 /// `test_math`.
@@ -14,16 +14,10 @@ pub(super) struct TestMath(About);
 
 impl TestMath {
     pub(super) fn new() -> Self {
-        Self(About {
-            id: "test_math",
-            name: "Test Math",
-            description: "Adds, subtracts, multiplies and divides.",
-            icon: "calculator",
-            category: "Testing",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: no_settings(),
-        })
+        Self(
+            About::new("test_math", "Test Math", "Adds, subtracts, multiplies and divides.")
+                .listed("Testing", "calculator"),
+        )
     }
 }
 
@@ -38,6 +32,7 @@ impl Capability for TestMath {
         Ok(Contribution {
             prompt: Some(prompt.into()),
             tools: tools.into_iter().map(|one| Arc::new(Calculator::new(one)) as Arc<dyn Tool>).collect(),
+            ..Contribution::default()
         })
     }
 }

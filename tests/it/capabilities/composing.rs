@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution};
+use runhold::capability::{About, Capability, Contribution};
 use runhold::domain::spec::ToolAction;
 use runhold::domain::tool::{Gate, Verdict};
 use serde_json::{Value, json};
@@ -14,16 +14,11 @@ struct Plain(About);
 
 impl Plain {
     fn new(id: &'static str, dependencies: &'static [&'static str]) -> Arc<Self> {
-        Arc::new(Self(About {
-            id,
-            name: id,
-            description: "",
-            icon: "",
-            category: "",
-            status: CapabilityStatus::Available,
-            dependencies,
-            config_schema: json!({"type": "object", "properties": {"say": {"type": "string"}}}),
-        }))
+        Arc::new(Self(
+            About::new(id, id, "")
+                .needs(dependencies)
+                .configured(json!({"type": "object", "properties": {"say": {"type": "string"}}})),
+        ))
     }
 }
 
@@ -33,8 +28,8 @@ impl Capability for Plain {
     }
 
     fn contribute(&self, config: &Value) -> Result<Contribution, String> {
-        let said = config.get("say").and_then(Value::as_str).unwrap_or(self.0.id);
-        Ok(Contribution { prompt: Some(said.into()), tools: Vec::new() })
+        let said = config.get("say").and_then(Value::as_str).unwrap_or(&self.0.id);
+        Ok(Contribution { prompt: Some(said.into()), ..Contribution::default() })
     }
 }
 
@@ -47,13 +42,13 @@ fn refused(
 
 #[test]
 fn the_registry_lists_what_comes_with_the_program_by_id() {
-    let ids: Vec<_> = registry().all().map(|one| one.about().id).collect();
+    let ids: Vec<_> = registry().all().map(|one| one.about().id.to_string()).collect();
     assert_eq!(ids, ["ask_user", "current_time", "session_state", "test_math", "web_fetch"]);
 }
 
 #[test]
 fn every_builtin_composes_and_closes_its_schemas() {
-    let refs: Vec<_> = registry().all().map(|one| reference(one.about().id, Value::Null)).collect();
+    let refs: Vec<_> = registry().all().map(|one| reference(&one.about().id, Value::Null)).collect();
     let toolbox = registry().compose(&refs, &[]).unwrap();
     let names: Vec<_> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
     let expected = [
