@@ -92,7 +92,10 @@ impl Board {
         let content = Content { version: Version::key(&document.id, 1), content };
         let changes = changes.create(&document).create(&version).create(&content);
         match self.documents.write(changes).await {
-            Ok(()) => Ok(document),
+            Ok(()) => {
+                self.runtime.refresh(self.owner());
+                Ok(document)
+            }
             Err(runtime::Error::Conflict(_)) => {
                 Err(Error::conflict("already_exists", "The agent is bound to another document"))
             }

@@ -69,7 +69,7 @@ impl Board {
     pub async fn draft(&self, document: &str, new: NewDraft, by: Actor) -> Result<Version, Error> {
         for _ in 0..TRIES {
             let stored = self.document(document).await?;
-            check_content(stored.kind, &new.content)?;
+            self.check_content(&stored, &new.content).await?;
             let base = new.base.unwrap_or(stored.production());
             if let Err(Error::NotFound(_)) = self.version(&stored, WhichVersion::Number(base)).await {
                 return Err(Error::invalid("base_version_number", "there is no such version"));
@@ -124,7 +124,7 @@ impl Board {
             let mut after = before.value.clone();
             let mut changes = Changes::default();
             if let Some(content) = &patch.content {
-                check_content(stored.kind, content)?;
+                self.check_content(&stored, content).await?;
                 after.hold(canonical::hash(content));
                 changes = changes.put(&content_of(&after, content));
             }
@@ -167,7 +167,7 @@ impl Board {
             let misfit =
                 |misfit: patch::Misfit| Error::invalid(format!("ops.{}", misfit.index), misfit.reason);
             let content = patch::apply(&old, edit.ops).map_err(misfit)?;
-            check_content(stored.kind, &content)?;
+            self.check_content(&stored, &content).await?;
             let mut draft = match &open {
                 Some(_) => before.value.clone(),
                 None => self.fork(&stored, before.number, &content, by.clone()),
@@ -321,10 +321,20 @@ impl Board {
                 None => changes,
             };
             if self.written(changes).await? {
+                self.runtime.refresh(self.owner());
                 return Ok(after);
             }
         }
         Err(too_many())
+    }
+
+    /// Whether a content does for a document, and for the agent it is bound to.
+    async fn check_content(&self, document: &TriageDocument, content: &Value) -> Result<(), Error> {
+        check_content(document.kind, content)?;
+        match &document.agent {
+            Some(agent) => binding::check(self, agent, content).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether changes were written; `false` if somebody else was faster.

@@ -52,6 +52,10 @@ mod teams;
 mod waiting;
 mod workflows;
 
+// The triage surface: evidence and documents.
+mod triage_documents;
+mod triage_evidence;
+
 // What these stand on.
 #[path = "../../benches/soak/dice.rs"]
 mod dice;
