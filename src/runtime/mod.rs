@@ -180,7 +180,7 @@ impl Runtime {
         self.0.since
     }
 
-    /// A new name.
+    /// A name never used before; later ones sort after earlier ones.
     pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }

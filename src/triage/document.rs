@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::Actor;
+use super::entry::{Actor, of_issue};
 use super::form::{Fault, words};
 use crate::domain::document::{RecordKind, Tag, Tags};
 use crate::domain::time::Timestamp;
@@ -178,7 +179,7 @@ pub struct Version {
     /// A short name.
     pub label: Option<String>,
     /// The issue it was drafted for.
-    pub issue: Option<String>,
+    pub issue: Option<Uuid>,
     /// The session in which it was drafted.
     pub session: Option<String>,
     /// Who made it.
@@ -250,8 +251,8 @@ pub(super) fn drafts_of(document: &str) -> Tag {
 }
 
 /// Open drafts for an issue.
-pub(super) fn drafts_for(issue: &str) -> Tag {
-    Tag::new("issue", issue)
+pub(super) fn drafts_for(issue: Uuid) -> Tag {
+    Tag::new("issue", issue.to_string())
 }
 
 impl Document for Version {
@@ -265,7 +266,7 @@ impl Document for Version {
         let mut names = vec![of_document(&self.document)];
         if self.status == VersionStatus::Draft {
             names.push(drafts_of(&self.document));
-            names.extend(self.issue.as_deref().map(drafts_for));
+            names.extend(self.issue.map(drafts_for));
         }
         Tags { sort: u64::from(self.number), listed: false, names }
     }
@@ -312,13 +313,13 @@ impl Document for Binding {
 /// That an issue is about a document, though no conversation says so.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Concern {
-    pub(super) issue: String,
+    pub(super) issue: Uuid,
     pub(super) document: String,
     pub(super) at: Timestamp,
 }
 
 impl Concern {
-    pub(super) fn key(issue: &str, document: &str) -> String {
+    pub(super) fn key(issue: Uuid, document: &str) -> String {
         format!("{issue}/{document}")
     }
 }
@@ -327,10 +328,10 @@ impl Document for Concern {
     const KIND: RecordKind = RecordKind("triage_issue_document");
 
     fn id(&self) -> String {
-        Self::key(&self.issue, &self.document)
+        Self::key(self.issue, &self.document)
     }
 
     fn tags(&self) -> Tags {
-        Tags { sort: self.at.0, listed: false, names: vec![Tag::new("issue", &self.issue)] }
+        Tags { sort: self.at.0, listed: false, names: vec![of_issue(self.issue)] }
     }
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::document::{
     Binding, Concern, Content, DocumentKind, TriageDocument, Version, VersionStatus, drafts_of, of_document,
 };
+use super::entry::{Actor, of_issue};
 use super::error::Error;
+use super::evidence::ResourceType;
 use super::form::{Fault, Faults};
-use super::{Actor, Board, binding, canonical};
+use super::link::Link;
+use super::{Board, binding, canonical};
 use crate::domain::document::Tag;
 use crate::domain::id::ComponentId;
 use crate::runtime;
@@ -198,22 +202,26 @@ impl Board {
     ///
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
-    pub async fn concern(&self, issue: &str, document: &str) -> Result<(), Error> {
+    pub async fn concern(&self, issue: Uuid, document: &str) -> Result<(), Error> {
+        let mut work = self.work(issue).await?;
         self.document(document).await?;
-        let concern = Concern { issue: issue.into(), document: document.into(), at: self.now() };
-        Ok(self.documents.write(Changes::default().put(&concern)).await?)
+        let concern = Concern { issue, document: document.into(), at: work.now };
+        work.write(|changes| changes.put(&concern));
+        work.save().await.map(drop)
     }
 
     /// Takes that back.
     ///
     /// # Errors
     /// [`Error::NotFound`] if nobody said so; what the store says.
-    pub async fn unconcern(&self, issue: &str, document: &str) -> Result<(), Error> {
+    pub async fn unconcern(&self, issue: Uuid, document: &str) -> Result<(), Error> {
+        let mut work = self.work(issue).await?;
         let key = Concern::key(issue, document);
         if self.documents.get::<Concern>(&key).await?.is_none() {
             return Err(Error::NotFound("Document"));
         }
-        Ok(self.documents.write(Changes::default().delete::<Concern>(&key)).await?)
+        work.write(|changes| changes.delete::<Concern>(&key));
+        work.save().await.map(drop)
     }
 
     /// The documents an issue is about: those its conversations ran on, and those it was linked with; the ones
@@ -221,16 +229,19 @@ impl Board {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn documents_about(
-        &self,
-        issue: &str,
-        ran_on: impl IntoIterator<Item = String>,
-    ) -> Result<Vec<TriageDocument>, Error> {
-        let linked = self.documents.all::<Concern>(Some(Tag::new("issue", issue))).await?;
-        let linked = linked.into_iter().map(|concern| concern.value.document);
+    pub async fn documents_about(&self, issue: Uuid) -> Result<Vec<TriageDocument>, Error> {
+        let mut ids = Vec::new();
+        for link in self.documents.all::<Link>(Some(of_issue(issue))).await? {
+            if link.resource_type != ResourceType::File {
+                let found = self.circumstances(link.resource_type, &link.resource_id).await?;
+                ids.extend(found.and_then(|found| found.document));
+            }
+        }
+        let linked = self.documents.all::<Concern>(Some(of_issue(issue))).await?;
+        ids.extend(linked.into_iter().map(|concern| concern.value.document));
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
-        for id in ran_on.into_iter().chain(linked) {
+        for id in ids {
             if seen.insert(id.clone()) {
                 found.extend(self.documents.get::<TriageDocument>(&id).await?.map(|stored| stored.value));
             }
@@ -238,13 +249,14 @@ impl Board {
         Ok(found)
     }
 
-    /// Takes away what ties documents to an issue that is deleted: its open drafts are given up, versions stay.
+    /// What must be written when an issue is deleted: it is about no document any more, and its open drafts are
+    /// given up. Versions stay.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn let_documents_go(&self, issue: &str) -> Result<Changes, Error> {
+    pub(super) async fn let_documents_go(&self, issue: Uuid) -> Result<Changes, Error> {
         let mut changes = Changes::default();
-        for concern in self.documents.all::<Concern>(Some(Tag::new("issue", issue))).await? {
+        for concern in self.documents.all::<Concern>(Some(of_issue(issue))).await? {
             changes = changes.delete::<Concern>(&Concern::key(issue, &concern.document));
         }
         for draft in self.drafts_for(issue).await? {

@@ -4,14 +4,16 @@
 //! its document too, so two of them cannot both believe to be the first.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::diff::{Change, ChangeKind, diff};
 use super::document::{Content, TriageDocument, Verdict, Verification, Version, VersionStatus, drafts_for};
 use super::documents::{TRIES, WhichVersion, check_content};
+use super::entry::{Actor, EntryType, Saying};
 use super::error::Error;
 use super::form::Given;
 use super::patch::{self, Op};
-use super::{Actor, Board, binding, canonical};
+use super::{Board, binding, canonical};
 use crate::runtime;
 use crate::runtime::documents::{Changes, Stored};
 
@@ -41,7 +43,7 @@ pub struct DraftPatch {
 #[derive(Debug, Clone)]
 pub struct DraftEdit<'a> {
     /// For which issue.
-    pub issue: &'a str,
+    pub issue: Uuid,
     /// In which session.
     pub session: &'a str,
     /// Names the edit: one that comes again changes nothing.
@@ -156,6 +158,7 @@ impl Board {
         by: Actor,
     ) -> Result<SavedDraft, Error> {
         for _ in 0..TRIES {
+            let mut work = self.work(edit.issue).await?;
             let stored = self.document(document).await?;
             let open = self.open_draft(edit.issue, document).await?;
             let which =
@@ -172,7 +175,7 @@ impl Board {
                 Some(_) => before.value.clone(),
                 None => self.fork(&stored, before.number, &content, by.clone()),
             };
-            (draft.issue, draft.session) = (Some(edit.issue.into()), Some(edit.session.into()));
+            (draft.issue, draft.session) = (Some(edit.issue), Some(edit.session.into()));
             draft.hold(canonical::hash(&content));
             draft.note_edit(edit.key.into());
             draft.updated = self.now();
@@ -184,7 +187,8 @@ impl Board {
                 Some(_) => changes.replace(&before, &draft),
                 None => changes.and(grown(&stored, &draft)).create(&draft),
             };
-            if self.written(changes).await? {
+            work.write(|more| more.and(changes));
+            if settled(work.save().await)? {
                 return self.saved(&stored, draft, &content).await;
             }
         }
@@ -206,7 +210,7 @@ impl Board {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn drafts_for(&self, issue: &str) -> Result<Vec<Stored<Version>>, Error> {
+    pub async fn drafts_for(&self, issue: Uuid) -> Result<Vec<Stored<Version>>, Error> {
         let mut found = self.documents.all::<Version>(Some(drafts_for(issue))).await?;
         found.sort_by_key(|draft| (draft.created, draft.id.clone()));
         Ok(found)
@@ -216,7 +220,7 @@ impl Board {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn open_draft(&self, issue: &str, document: &str) -> Result<Option<Stored<Version>>, Error> {
+    pub async fn open_draft(&self, issue: Uuid, document: &str) -> Result<Option<Stored<Version>>, Error> {
         let drafts = self.drafts_for(issue).await?;
         Ok(drafts.into_iter().find(|draft| draft.document == document))
     }
@@ -281,7 +285,8 @@ impl Board {
             must_be_draft(&before)?;
             let mut after = before.value.clone();
             (after.status, after.updated) = (VersionStatus::Discarded, self.now());
-            if self.written(Changes::default().replace(&before, &after)).await? {
+            let changes = Changes::default().replace(&before, &after);
+            if self.written_and_told(&stored, &after, "Gave up", changes).await? {
                 return Ok(after);
             }
         }
@@ -320,7 +325,8 @@ impl Board {
                 Some(agent) => changes.and(binding::publish(self, agent, &content).await?),
                 None => changes,
             };
-            if self.written(changes).await? {
+            let what = if before.status == VersionStatus::Draft { "Published" } else { "Went back to" };
+            if self.written_and_told(&after, &live, what, changes).await? {
                 self.runtime.refresh(self.owner());
                 return Ok(after);
             }
@@ -337,13 +343,37 @@ impl Board {
         }
     }
 
+    /// The same, with a comment in the feed of the issue that the version was made for, if it is still there.
+    async fn written_and_told(
+        &self,
+        document: &TriageDocument,
+        version: &Version,
+        what: &str,
+        changes: Changes,
+    ) -> Result<bool, Error> {
+        let Some(issue) = version.issue else { return self.written(changes).await };
+        let mut work = match self.work(issue).await {
+            Err(Error::NotFound(_)) => return self.written(changes).await,
+            work => work?,
+        };
+        let detail = format!("{what} version {} of {}", version.number, document.name);
+        let saying = Saying::new(EntryType::Comment, Actor::system(), detail);
+        work.say(saying.with("document_id", document.id.as_str()).with("version_number", version.number));
+        work.write(|more| more.and(changes));
+        settled(work.save().await)
+    }
+
     /// Whether changes were written; `false` if somebody else was faster.
     async fn written(&self, changes: Changes) -> Result<bool, Error> {
-        match self.documents.write(changes).await {
-            Ok(()) => Ok(true),
-            Err(runtime::Error::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        settled(self.documents.write(changes).await.map_err(Error::from))
+    }
+}
+
+fn settled<T>(written: Result<T, Error>) -> Result<bool, Error> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(Error::Runtime(runtime::Error::Conflict(_))) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::moment;
+use super::{entry_body, moment};
 use crate::domain::Object;
 use crate::domain::id::Owner;
-use crate::triage::Actor;
 use crate::triage::document::{DocumentKind, TriageDocument, Verification, Version};
 use crate::triage::documents::NewDocument;
 use crate::triage::drafts::{DraftPatch, NewDraft};
@@ -108,7 +107,7 @@ pub(super) fn version(document: &TriageDocument, version: &Version) -> Value {
         "label": version.label,
         "issue_id": version.issue,
         "session_id": version.session,
-        "created_by": actor(&version.created_by),
+        "created_by": entry_body::actor(&version.created_by),
         "verification": version.verification.as_ref().map(verification),
         "created_at": moment(version.created),
         "updated_at": moment(version.updated),
@@ -123,10 +122,6 @@ pub(super) fn whole_version(document: &TriageDocument, found: &Version, content:
         fields.insert("content".into(), content.clone());
     }
     body
-}
-
-fn actor(actor: &Actor) -> Value {
-    json!({ "kind": actor.kind, "id": actor.id, "label": actor.label, "avatar_url": null })
 }
 
 /// What came of a verification, as it is shown.

@@ -14,7 +14,8 @@ use crate::api::caller::Caller;
 use crate::api::fields::path_text;
 use crate::triage::document::TriageDocument;
 use crate::triage::documents::WhichVersion;
-use crate::triage::{Actor, error};
+use crate::triage::entry::Actor;
+use crate::triage::error;
 
 /// `POST /documents`
 pub(super) async fn create(

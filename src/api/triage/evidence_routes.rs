@@ -1,6 +1,6 @@
 //! The part of the route table that is about evidence and documents.
 
-use super::{conversations, documents, files};
+use super::{affected, conversations, documents, files};
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
 
 const PAGE: [Parameter; 2] = [
@@ -26,6 +26,7 @@ pub(super) fn table() -> Vec<Endpoint> {
     table.extend(file_routes());
     table.extend(document_routes());
     table.extend(version_routes());
+    table.extend(issue_routes());
     table
 }
 
@@ -133,5 +134,23 @@ fn version_routes() -> Vec<Endpoint> {
             .gives("200", "The version", JSON)
             .fails("404", "Version not found")
             .fails("409", "It is no draft"),
+    ]
+}
+
+fn issue_routes() -> Vec<Endpoint> {
+    let link = "/issues/{id}/documents/{document_id}";
+    vec![
+        Endpoint::get("/issues/{id}/affected", affected::read)
+            .named("get_affected", "Triage", "What an issue affects: calls, documents, agents")
+            .gives("200", "Added up", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::put(link, affected::link_document)
+            .named("link_document", "Triage", "Say that an issue is about a document")
+            .gives("200", "The issue", JSON)
+            .fails("404", "There is no such issue or document"),
+        Endpoint::delete(link, affected::unlink_document)
+            .named("unlink_document", "Triage", "Take that back")
+            .gives("204", "It is not, unless one of its conversations ran on it", &[])
+            .fails("404", "There is no such issue, or it was not linked"),
     ]
 }
