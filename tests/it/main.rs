@@ -56,6 +56,9 @@ mod workflows;
 mod triage_feed;
 mod triage_issues;
 mod triage_links;
+// The triage surface: evidence and documents.
+mod triage_documents;
+mod triage_evidence;
 
 // What these stand on.
 #[path = "../../benches/soak/dice.rs"]
