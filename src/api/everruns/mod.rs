@@ -5,10 +5,17 @@
 //! wrong, `body` and `page` how requests are read and lists are given. The other files are the handlers; `…_body` is
 //! what they read and answer.
 
+mod agent_body;
+mod agent_file;
+mod agents;
+pub mod assignment;
 pub mod body;
 pub mod error;
+mod harnesses;
 pub mod ids;
+pub mod models;
 pub mod page;
 mod routes;
+pub mod time;
 
 pub use routes::configure;
