@@ -10,12 +10,15 @@ mod agent_file;
 mod agents;
 pub mod assignment;
 pub mod body;
+mod capabilities;
 pub mod error;
 mod harnesses;
 pub mod ids;
 pub mod models;
 pub mod page;
 mod routes;
+mod session_body;
+mod sessions;
 pub mod time;
 
 pub use routes::configure;
