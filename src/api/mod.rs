@@ -11,6 +11,7 @@ pub mod caller;
 mod docs;
 mod dress;
 pub mod endpoint;
+pub mod everruns;
 pub mod fields;
 pub mod form;
 mod guard;
@@ -109,6 +110,7 @@ pub fn app(
             }
         })
         .configure(triage::configure)
+        .configure(everruns::configure)
         .configure(agentos::configure)
         .default_service(web::to(nowhere))
         .wrap(NormalizePath::trim())

@@ -156,7 +156,8 @@ impl Runtime {
         }
         for saved in documents.all::<SavedAgent>(None).await? {
             if !saved.archived {
-                workspace.catalog.add(Spec::Agent(saved.value.spec));
+                let spec = saved.value.into_spec(workspace.models.default_model());
+                workspace.catalog.add(Spec::Agent(spec));
             }
         }
         Ok(workspace)
