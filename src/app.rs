@@ -27,6 +27,7 @@ use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::{Parts, Runtime};
 use crate::store::{self, Opened, StoreConfig};
+use crate::triage::Triage;
 
 /// A server that is ready to run.
 pub struct App {
@@ -54,6 +55,7 @@ impl App {
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
+            triage: Triage::new(runtime.clone()),
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Read it from the ground up: [`domain`] names things, [`machine`] decides, [`store`], [`llm`] and
 //! [`capability`] reach outside, [`runtime`] does what the machine decides, [`access`] knows who may come in,
-//! [`api`] translates. [`config`] reads settings, [`app`] wires the parts, [`cli`] is the command line. A module
+//! [`triage`] keeps a board of issues, [`api`] translates. [`config`] reads settings, [`app`] wires the parts, [`cli`] is the command line. A module
 //! sees only the floors below it. `ARCHITECTURE.md` tells the rest.
 //!
 //! To run agents inside another program, begin with [`runtime::Runtime`]; `examples/embed.rs` does it.
@@ -20,3 +20,4 @@ pub mod llm;
 pub mod machine;
 pub mod runtime;
 pub mod store;
+pub mod triage;

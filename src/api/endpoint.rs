@@ -111,6 +111,16 @@ impl Endpoint {
         Self::new(HttpMethod::Post, path.into(), web::post().to(handler))
     }
 
+    /// `PUT`.
+    pub fn put<F, A>(path: impl Into<String>, handler: F) -> Self
+    where
+        F: Handler<A>,
+        A: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        Self::new(HttpMethod::Put, path.into(), web::put().to(handler))
+    }
+
     /// `PATCH`.
     pub fn patch<F, A>(path: impl Into<String>, handler: F) -> Self
     where
@@ -329,8 +339,8 @@ pub fn mount(endpoints: Vec<Endpoint>, routes: &mut ServiceConfig) {
         for endpoint in endpoints {
             resource = resource.route(endpoint.route);
         }
-        routes.service(resource.default_service(web::to(move |_: HttpRequest| {
-            let answer = guard::wrong_method(&allowed);
+        routes.service(resource.default_service(web::to(move |request: HttpRequest| {
+            let answer = guard::wrong_method(request.path(), &allowed);
             async move { answer }
         })));
     }

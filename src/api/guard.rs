@@ -10,12 +10,13 @@ use actix_web::http::header::{
 };
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 use futures::FutureExt;
 use uuid::Uuid;
 
 use super::ApiState;
 use super::caller::Caller;
+use super::dress::{self, Dress};
 use super::pace::Floor;
 use super::problem::Problem;
 use super::unread;
@@ -37,6 +38,9 @@ const OPEN: [&str; 10] = [
     "/workflows/ws",
 ];
 
+/// Where a token may be all that the header holds, without saying that it is a bearer's.
+const BARE_BELOW: &str = "/v1";
+
 /// Gives every answer an id, and every failure a body of JSON. A server that stops asks for another connection.
 pub(super) async fn finish(
     mut request: ServiceRequest,
@@ -45,10 +49,12 @@ pub(super) async fn finish(
     let id = request_id();
     let held = Rc::new((unread::hold(&mut request), Floor::take(&request)));
     let is_last = request.app_data::<web::Data<ApiState>>().is_some_and(|state| state.runtime.is_stopping());
+    let dress = dress::of(request.path());
     match next.call(request).await {
         Ok(mut response) => {
             mark(response.response_mut().head_mut(), &id, is_last);
-            Ok(in_json(response.map_into_boxed_body()).map_body(|_, body| unread::until_written(held, body)))
+            Ok(in_json(response.map_into_boxed_body(), dress)
+                .map_body(|_, body| unread::until_written(held, body)))
         }
         Err(mut error) => {
             error.add_response_mapper(move |mut response| {
@@ -83,7 +89,7 @@ fn request_id() -> HeaderValue {
 }
 
 /// Failures of the framework and of CORS come as plain text or with nothing; ours are JSON already.
-fn in_json(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn in_json(response: ServiceResponse<BoxBody>, dress: Dress) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
     let typed = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
@@ -98,7 +104,7 @@ fn in_json(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         Some(_) | None => status.canonical_reason().unwrap_or("error").to_owned(),
     };
     let (request, old) = response.into_parts();
-    let mut new = Problem::new(status, "http", reason).error_response();
+    let mut new = dress(&Problem::new(status, "http", reason));
     for (name, value) in old.headers().iter().filter(|(name, _)| *name != CONTENT_TYPE) {
         new.headers_mut().append(name.clone(), value.clone());
     }
@@ -131,7 +137,8 @@ pub(super) async fn admit(
     let Some(state) = request.app_data::<web::Data<ApiState>>() else {
         return Err(Problem::internal().into());
     };
-    let admitted = bearer(request.headers()).and_then(|token| match token {
+    let bare = dress::is_below(request.path(), BARE_BELOW);
+    let admitted = presented(request.headers(), bare).and_then(|token| match token {
         Some(token) => state.tokens.verify(token).ok_or("Invalid authentication token"),
         None => Err("Authorization header required"),
     });
@@ -151,21 +158,21 @@ fn is_open(method: &Method, path: &str) -> bool {
 }
 
 /// The token of the one `Authorization` header; `None` without such a header. Taken as bytes: whatever a client
-/// sends is compared, nothing is decoded.
-fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, &'static str> {
+/// sends is compared, nothing is decoded. Where it may be `bare`, a header that names no bearer is the token.
+fn presented(headers: &HeaderMap, bare: bool) -> Result<Option<&[u8]>, &'static str> {
     let mut all = headers.get_all(AUTHORIZATION);
     let Some(value) = all.next() else { return Ok(None) };
     if all.next().is_some() {
         return Err("Invalid authentication token");
     }
-    let Some((scheme, token)) = value.as_bytes().split_at_checked(7) else {
-        return Err("Invalid authentication token");
+    let value = value.as_bytes().trim_ascii();
+    let token = match value.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
+        Some((scheme, token)) if bare && scheme.eq_ignore_ascii_case(b"apikey ") => token.trim_ascii(),
+        Some(_) | None if bare => value,
+        Some(_) | None => b"",
     };
-    let token = token.trim_ascii();
-    if !scheme.eq_ignore_ascii_case(b"bearer ") || token.is_empty() {
-        return Err("Invalid authentication token");
-    }
-    Ok(Some(token))
+    if token.is_empty() { Err("Invalid authentication token") } else { Ok(Some(token)) }
 }
 
 /// Largest head of a request, in bytes; the server around us reads up to twice that.
@@ -221,9 +228,9 @@ pub(super) fn decoded(text: &str) -> Result<String, &'static str> {
 }
 
 /// The answer where a path exists but not with this method.
-pub(super) fn wrong_method(allowed: &str) -> HttpResponse {
+pub(super) fn wrong_method(path: &str, allowed: &str) -> HttpResponse {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
-    let mut response = problem.error_response();
+    let mut response = dress::of(path)(&problem);
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
         response.headers_mut().insert(ALLOW, allowed);
     }
@@ -289,9 +296,9 @@ mod tests {
 
     #[test]
     fn one_bearer_header_gives_its_token_as_bytes() {
-        assert_eq!(bearer(&headers(&[])), Ok(None));
-        assert_eq!(bearer(&headers(&[b"Bearer abc"])), Ok(Some(&b"abc"[..])));
-        assert_eq!(bearer(&headers(&[b"bearer  \xffx "])), Ok(Some(&b"\xffx"[..])));
+        assert_eq!(presented(&headers(&[]), false), Ok(None));
+        assert_eq!(presented(&headers(&[b"Bearer abc"]), false), Ok(Some(&b"abc"[..])));
+        assert_eq!(presented(&headers(&[b"bearer  \xffx "]), false), Ok(Some(&b"\xffx"[..])));
     }
 
     #[test]
@@ -299,8 +306,18 @@ mod tests {
         for bad in
             [&[&b""[..]][..], &[b"Bearer"], &[b"Bearer "], &[b"Basic abc"], &[b"Bearer a", b"Bearer a"]]
         {
-            assert_eq!(bearer(&headers(bad)), Err("Invalid authentication token"));
+            assert_eq!(presented(&headers(bad), false), Err("Invalid authentication token"));
         }
+    }
+
+    #[test]
+    fn a_header_may_be_the_bare_token_where_that_is_allowed() {
+        assert_eq!(presented(&headers(&[b" abc "]), true), Ok(Some(&b"abc"[..])));
+        assert_eq!(presented(&headers(&[b"a-longer-token"]), true), Ok(Some(&b"a-longer-token"[..])));
+        assert_eq!(presented(&headers(&[b"BEARER abc"]), true), Ok(Some(&b"abc"[..])));
+        assert_eq!(presented(&headers(&[b""]), true), Err("Invalid authentication token"));
+        assert_eq!(presented(&headers(&[b"a", b"a"]), true), Err("Invalid authentication token"));
+        assert_eq!(presented(&headers(&[b"a-longer-token"]), false), Err("Invalid authentication token"));
     }
 
     #[test]

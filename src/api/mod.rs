@@ -1,7 +1,7 @@
 //! Floor 5, the surfaces: a folder is a surface, a file is what surfaces share.
 //!
-//! A request passes, from the outside in: its id (`guard::finish`), CORS, the net for panics
-//! (`guard::catch`), the door (`guard::admit`), the check of its address (`guard::sane`), and only then
+//! A request passes, from the outside in: its id (`guard::finish`), CORS, the words of its surface
+//! (`dress::dress`), the net for panics (`guard::catch`), the door (`guard::admit`), the check of its address (`guard::sane`), and only then
 //! the routes. So nothing of a request without a token is parsed, and whatever goes wrong is answered as JSON
 //! that a browser may read.
 
@@ -9,7 +9,9 @@ pub mod agentos;
 pub mod body;
 pub mod caller;
 mod docs;
+mod dress;
 pub mod endpoint;
+pub mod everruns;
 pub mod fields;
 pub mod form;
 mod guard;
@@ -18,6 +20,7 @@ mod pace;
 pub mod problem;
 pub mod server;
 pub mod sse;
+pub mod triage;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -34,6 +37,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::Tokens;
 use crate::runtime::Runtime;
+use crate::triage::Triage;
 use body::Limits;
 use problem::Problem;
 
@@ -41,6 +45,8 @@ use problem::Problem;
 pub struct ApiState {
     /// Does what is asked.
     pub runtime: Runtime,
+    /// The boards of issues.
+    pub triage: Triage,
     /// Knows who may come in.
     pub tokens: Arc<Tokens>,
     /// What the server says about itself.
@@ -103,12 +109,15 @@ pub fn app(
                 docs::configure(routes, &server);
             }
         })
+        .configure(triage::configure)
+        .configure(everruns::configure)
         .configure(agentos::configure)
         .default_service(web::to(nowhere))
         .wrap(NormalizePath::trim())
         .wrap(from_fn(guard::sane))
         .wrap(from_fn(guard::admit))
         .wrap(from_fn(guard::catch))
+        .wrap(from_fn(dress::dress))
         .wrap(cors)
         .wrap(from_fn(guard::finish))
 }

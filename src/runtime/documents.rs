@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
+use super::receipts::Claim;
 use super::{Runtime, records};
 use crate::domain::document::{Key, Place, Query, Record, RecordKind, Tag, Tags};
 use crate::domain::id::Owner;
@@ -217,10 +218,24 @@ impl Documents {
     /// # Errors
     /// [`Error::Conflict`] if one of them is not as it was expected; what the store says.
     pub async fn write(&self, changes: Changes) -> Result<(), Error> {
-        if changes.is_empty() {
+        self.write_once(changes, &Claim::none(), &()).await
+    }
+
+    /// The same, for an order that may come twice: what was `made` is written beside it.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_once(
+        &self,
+        changes: Changes,
+        claim: &Claim,
+        made: &impl Serialize,
+    ) -> Result<(), Error> {
+        if changes.is_empty() && !claim.has_key() {
             return Ok(());
         }
-        let (puts, deletes) = changes.into_records(&self.owner)?;
+        let (mut puts, deletes) = changes.into_records(&self.owner)?;
+        puts.extend(claim.receipt(made)?);
         let batch = Batch { puts, deletes, ..Batch::default() };
         self.runtime.store().commit(batch).await.map_err(Error::from)
     }

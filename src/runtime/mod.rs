@@ -180,7 +180,8 @@ impl Runtime {
         self.0.since
     }
 
-    fn fresh(&self) -> Uuid {
+    /// A name never used before: a UUIDv7 that sorts after earlier ones.
+    pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }
 

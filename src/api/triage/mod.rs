@@ -1,0 +1,56 @@
+//! The triage surface, `/v1/triage`: Bland's interface to issues, and Norm who works on them.
+//!
+//! `routes` is its table of contents. `envelope` and `error` are what every answer looks like, `body` and `query` how
+//! requests are read; the other files are the handlers, and what they answer with (`…_body`).
+
+pub mod body;
+pub mod envelope;
+pub mod error;
+pub mod query;
+mod routes;
+
+pub use routes::configure;
+
+use actix_web::HttpRequest;
+use uuid::Uuid;
+
+use self::error::Error;
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::fields::path_text;
+use crate::domain::time::Timestamp;
+use crate::triage::{self, Board, form};
+
+/// The caller's board.
+pub(super) fn board(state: &ApiState, caller: &Caller) -> Board {
+    state.triage.of(caller.owner())
+}
+
+/// An id in the address. What is none names nothing.
+///
+/// # Errors
+/// 404 `<what> not found`.
+pub(super) fn path_uuid(request: &HttpRequest, name: &str, what: &'static str) -> Result<Uuid, Error> {
+    let found = form::uuid(&path_text(request, name).to_ascii_lowercase());
+    found.ok_or_else(|| triage::error::Error::NotFound(what).into())
+}
+
+/// A moment: RFC 3339 in UTC, with milliseconds.
+pub(super) fn moment(at: Timestamp) -> String {
+    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(moment) => format!("{moment:.3}"),
+        Err(_) => "9999-12-31T23:59:59.999Z".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_have_milliseconds_that_are_cut_and_not_rounded() {
+        assert_eq!(moment(Timestamp(1_778_101_797_081_999)), "2026-05-06T21:09:57.081Z");
+        assert_eq!(moment(Timestamp(1_778_101_797_000_000)), "2026-05-06T21:09:57.000Z");
+    }
+}

@@ -1,0 +1,75 @@
+//! Floor 4, the triage board: issues, what speaks for them, and what is done about them.
+//!
+//! [`Triage`] is for all, [`Board`] is one owner's. What is kept is documents of the runtime; a change of an issue, its
+//! counts, its feed and what hangs on it are one write (`work`). The few fields that issues are filtered and sorted by
+//! are kept in memory besides (`index`), read at first use.
+
+pub mod error;
+pub mod evidence;
+pub mod form;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::domain::id::Owner;
+use crate::domain::time::Timestamp;
+use crate::runtime::Runtime;
+use crate::runtime::documents::Documents;
+
+/// The boards of all owners. Cheap to clone.
+#[derive(Clone)]
+pub struct Triage(Arc<Boards>);
+
+struct Boards {
+    runtime: Runtime,
+    desks: Mutex<HashMap<Owner, Arc<Desk>>>,
+}
+
+/// What the server holds of a board beside what is stored.
+#[derive(Default)]
+struct Desk {}
+
+/// One owner's board. Cheap to clone.
+#[derive(Clone)]
+pub struct Board {
+    runtime: Runtime,
+    documents: Documents,
+    #[expect(dead_code, reason = "issues come next")]
+    desk: Arc<Desk>,
+}
+
+impl Triage {
+    /// On this runtime.
+    pub fn new(runtime: Runtime) -> Self {
+        Self(Arc::new(Boards { runtime, desks: Mutex::default() }))
+    }
+
+    /// The board of an owner.
+    pub fn of(&self, owner: &Owner) -> Board {
+        let mut desks = self.0.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let desk = desks.entry(owner.clone()).or_default().clone();
+        Board { runtime: self.0.runtime.clone(), documents: self.0.runtime.documents(owner), desk }
+    }
+}
+
+impl Board {
+    /// Whose it is.
+    pub fn owner(&self) -> &Owner {
+        self.documents.owner()
+    }
+
+    /// What stands under it.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// What the owner keeps.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.runtime.now()
+    }
+}
