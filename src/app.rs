@@ -204,7 +204,7 @@ fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {
 }
 
 fn models(config: &Config) -> Result<Models> {
-    let mut models = Models::default();
+    let mut models = Models::default().defaulting(config.default_model.clone());
     for (name, provider) in &config.providers {
         let model = model(provider).with_context(|| format!("provider `{name}`"))?;
         models = models.with(name, model);

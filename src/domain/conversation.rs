@@ -21,7 +21,8 @@ impl RunView {
         let mut messages = view.messages();
         match &self.outcome {
             Some(Outcome::Cancelled { .. }) => {
-                messages.push(Message::User { input: Input { text: CANCEL_NOTE.into(), ..Input::default() } });
+                messages
+                    .push(Message::User { input: Input { text: CANCEL_NOTE.into(), ..Input::default() } });
             }
             Some(Outcome::Failed(failure)) if self.broken_question().is_some() => {
                 let text = failure.apology().into();
@@ -42,7 +43,9 @@ impl Failure {
     /// What a person is told in place of the answer: nothing of what a provider said.
     pub fn apology(&self) -> &'static str {
         match self.code.as_str() {
-            "rate_limited" => "I'm sorry, the model is handling too many requests right now. Please try again later.",
+            "rate_limited" => {
+                "I'm sorry, the model is handling too many requests right now. Please try again later."
+            }
             "context_length_exceeded" => "I'm sorry, this conversation has become too long for the model.",
             "unknown_provider" => "I'm sorry, there is no model that could answer.",
             "limit" => "I'm sorry, I reached the limit of what I may do for one request.",

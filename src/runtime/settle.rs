@@ -219,7 +219,12 @@ pub(super) async fn history(
     let mut messages = Vec::new();
     for run in runs {
         let Ok(run) = inner.stored_run(&log.owner, *run).await else { continue };
-        messages.extend(past_run(inner, &log.owner, &run, Scope::of(view)).await?.into_iter().flat_map(|past| past.messages));
+        messages.extend(
+            past_run(inner, &log.owner, &run, Scope::of(view))
+                .await?
+                .into_iter()
+                .flat_map(|past| past.messages),
+        );
     }
     messages.extend(inner.said_before(&log.owner, view).await?);
     Ok(messages)

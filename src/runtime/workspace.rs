@@ -14,8 +14,8 @@ use super::{Inner, Runtime, team};
 use crate::capability::registry::Registry;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::id::{ComponentId, ModelName, Owner};
-use crate::domain::tool::ToolSpec;
 use crate::domain::spec::{AgentSpec, Spec};
+use crate::domain::tool::ToolSpec;
 use crate::llm::Models;
 
 /// A component as it was composed, and its tools.
@@ -162,7 +162,8 @@ impl Runtime {
         }
         for saved in documents.all::<SavedAgent>(None).await? {
             if !saved.archived {
-                workspace.catalog.add(Spec::Agent(saved.value.spec));
+                let spec = saved.value.into_spec(workspace.models.default_model());
+                workspace.catalog.add(Spec::Agent(spec));
             }
         }
         Ok(workspace)

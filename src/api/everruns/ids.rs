@@ -122,6 +122,11 @@ pub fn component(agent: Uuid) -> Result<ComponentId, Error> {
     text.parse().map_err(|_| crate::runtime::Error::Internal.into())
 }
 
+/// The name of no model: what runs where nothing is said, if nothing is configured either.
+pub(super) fn no_model() -> ModelName {
+    ModelName { provider: "none".into(), model: "none".into() }
+}
+
 /// A model's id.
 pub fn model(name: &ModelName) -> PublicId {
     PublicId(MODEL, derived("model", &name.to_string()))

@@ -5,12 +5,24 @@
 //! wrong, `body` and `page` how requests are read and lists are given. The other files are the handlers; `…_body` is
 //! what they read and answer.
 
+mod agent_body;
+mod agent_file;
+mod agents;
+pub mod assignment;
 pub mod body;
 pub mod error;
+mod event_routes;
 pub mod events;
+mod harnesses;
 pub mod ids;
+pub mod message_form;
+mod messages;
+pub mod models;
 pub mod page;
+pub mod place;
 mod routes;
+pub mod time;
+mod turns;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
+use super::{agents, event_routes, harnesses, messages, turns};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
@@ -25,6 +26,12 @@ async fn nowhere() -> Result<&'static str, Problem> {
 
 /// All of it, below [`ROOT`].
 pub(super) fn table() -> Vec<Endpoint> {
-    let tables: [Vec<Endpoint>; 0] = [];
+    let tables = [
+        agents::table(), //
+        harnesses::table(),
+        messages::table(),
+        event_routes::table(),
+        turns::table(),
+    ];
     tables.into_iter().flatten().collect()
 }

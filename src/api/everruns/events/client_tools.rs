@@ -1,6 +1,6 @@
 //! Which calls wait for the client, and not for a person who agrees to them elsewhere.
 
-use super::fold::agent;
+use crate::api::everruns::models::leader;
 use crate::domain::id::CallId;
 use crate::domain::spec::{DeclaredTool, Spec};
 use crate::domain::tool::ASK_USER;
@@ -20,5 +20,5 @@ pub fn waiting(view: &RunView) -> Vec<CallId> {
 }
 
 fn declared(spec: &Spec) -> impl Iterator<Item = &DeclaredTool> {
-    agent(spec).into_iter().flat_map(|agent| agent.tools.iter().chain(&agent.additions.tools))
+    leader(spec).into_iter().flat_map(|agent| agent.tools.iter().chain(&agent.additions.tools))
 }

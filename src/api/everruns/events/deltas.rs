@@ -59,7 +59,7 @@ impl Deltas {
     /// A question is asked.
     pub fn asked(&mut self, question: &Question) {
         self.seen = match self.cursor {
-            Cursor::Start => false,
+            Cursor::Start | Cursor::Entry(_) => false,
             Cursor::Id(id) => question.id <= id,
             Cursor::Sequence(after) => question.sequence <= after,
         };
@@ -112,8 +112,7 @@ impl Deltas {
         let pending = self.pending.take()?;
         let context = self.question.as_ref()?.context.clone();
         self.last = Some(Instant::now());
-        let accumulated =
-            if pending.kind == Kind::ThinkingDelta { &self.reasoning } else { &self.text };
+        let accumulated = if pending.kind == Kind::ThinkingDelta { &self.reasoning } else { &self.text };
         let data: Value =
             json!({ "turn_id": context.turn_id, "delta": pending.delta, "accumulated": accumulated });
         Some(Event { id: pending.id, kind: pending.kind, at: pending.at, sequence: None, context, data })

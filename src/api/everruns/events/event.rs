@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::kind::Kind;
 use crate::api::everruns::ids::{EVENT, MESSAGE, Prefix, PublicId};
+use crate::api::everruns::time::moment;
 use crate::domain::fact::Seq;
 use crate::domain::id::RunId;
 use crate::domain::time::Timestamp;
@@ -159,15 +160,6 @@ impl Event {
     }
 }
 
-/// RFC 3339 with at least milliseconds: some clients read no other.
-pub fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    match text.strip_suffix('Z') {
-        Some(whole) if !whole.contains('.') => format!("{whole}.000Z"),
-        Some(_) | None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,11 +180,5 @@ mod tests {
             assert!(next > before);
             before = next;
         }
-    }
-
-    #[test]
-    fn moments_have_milliseconds() {
-        assert_eq!(moment(Timestamp(1_000_000)), "1970-01-01T00:00:01.000Z");
-        assert_eq!(moment(Timestamp(1_234_567)), "1970-01-01T00:00:01.234567Z");
     }
 }

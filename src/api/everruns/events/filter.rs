@@ -7,6 +7,7 @@ use super::kind::{self, Kind};
 use crate::api::everruns::error::Error;
 use crate::api::everruns::ids::{self, EVENT, PublicId, TURN};
 use crate::api::everruns::page::Query;
+use crate::domain::fact::Seq;
 
 /// Where a client stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +19,8 @@ pub enum Cursor {
     Id(EventId),
     /// Behind the event of this number.
     Sequence(u64),
+    /// Before this entry of the log.
+    Entry(Seq),
 }
 
 /// Which events are wanted.
@@ -55,11 +58,19 @@ impl Filter {
             before: query.number("before_sequence")?.map(at_least_0),
             types: (!named.is_empty()).then(|| named.into_iter().flatten().collect()),
             exclude: exclude.into_iter().flatten().collect(),
-            turn: query.text("turn_id").map(|id| Ok::<_, Error>(PublicId(TURN, ids::parse(TURN, id)?))).transpose()?,
+            turn: query
+                .text("turn_id")
+                .map(|id| Ok::<_, Error>(PublicId(TURN, ids::parse(TURN, id)?)))
+                .transpose()?,
             tool: query.text("tool_name").map(Into::into),
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             newest_first: query.flag("order_desc")?,
         })
+    }
+
+    /// Only events of these kinds, all of them.
+    pub fn only(kinds: &[Kind]) -> Self {
+        Self { types: Some(kinds.to_vec()), ..Self::default() }
     }
 
     /// Whether events of this kind may be wanted.
@@ -77,7 +88,7 @@ impl Filter {
 
     fn is_after(&self, event: &Event) -> bool {
         match self.after {
-            Cursor::Start => true,
+            Cursor::Start | Cursor::Entry(_) => true,
             Cursor::Id(id) => event.id > id,
             Cursor::Sequence(after) => event.sequence.is_none_or(|sequence| sequence > after),
         }
@@ -105,8 +116,7 @@ fn cursor(query: &Query, last_event_id: Option<&str>) -> Result<Cursor, Error> {
     if let Some(after) = query.number("after_sequence")? {
         return Ok(Cursor::Sequence(at_least_0(after)));
     }
-    match last_event_id.map(str::trim).filter(|id| !id.is_empty()) {
-        Some(id) => Ok(Cursor::Id(EventId::of(ids::parse(EVENT, id)?))),
-        None => Ok(Cursor::Start),
-    }
+    // A header that is no id of ours was meant for somebody else.
+    let known = last_event_id.and_then(|id| ids::read(EVENT, id.trim()));
+    Ok(known.map_or(Cursor::Start, |id| Cursor::Id(EventId::of(id))))
 }

@@ -13,10 +13,11 @@ use super::event::{Context, Event, EventId};
 use super::kind::Kind;
 use super::turn::Turn;
 use crate::api::everruns::ids::PublicId;
+use crate::api::everruns::models;
 use crate::domain::fact::{Entry, Fact, Piece, Seq};
 use crate::domain::id::RunId;
 use crate::domain::message::{Input, MediaSource, Message};
-use crate::domain::spec::{AgentSpec, Source, Spec};
+use crate::domain::spec::{Source, Spec};
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 
@@ -254,17 +255,8 @@ impl Fold {
     }
 }
 
-/// The agent behind a spec: the agent itself, or a team's leader.
-pub(super) fn agent(spec: &Spec) -> Option<&AgentSpec> {
-    match spec {
-        Spec::Agent(agent) => Some(agent),
-        Spec::Team(team) => Some(&team.leader),
-        Spec::Workflow(_) => None,
-    }
-}
-
 fn source(spec: &Spec) -> Source {
-    agent(spec).map(|agent| agent.source).unwrap_or_default()
+    models::leader(spec).map(|agent| agent.source).unwrap_or_default()
 }
 
 /// An input as it is remembered: bytes of pictures are told once, with their message.

@@ -130,5 +130,6 @@ fn is_before(place: &Fold, cursor: Cursor) -> bool {
         Cursor::Start => false,
         Cursor::Id(id) => place.last() != EventId::default() && place.last() <= id,
         Cursor::Sequence(after) => place.count() <= after,
+        Cursor::Entry(seq) => place.position() < seq,
     }
 }

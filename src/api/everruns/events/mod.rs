@@ -8,7 +8,7 @@
 pub mod client_tools;
 pub mod deltas;
 pub mod event;
-mod failure;
+pub mod failure;
 pub mod feed;
 pub mod filter;
 mod fold;

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::event::moment;
 use crate::api::everruns::ids::PublicId;
+use crate::api::everruns::time::moment;
 use crate::domain::Object;
-use crate::domain::id::CallId;
 use crate::domain::message::{Input, Media, MediaKind, MediaSource, Message, Usage};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{TIMED_OUT, ToolCall, ToolResult, Verdict};
@@ -77,7 +76,8 @@ pub fn text(text: &str) -> Value {
 }
 
 fn media(media: &Media) -> Value {
-    let kind = media.mime_type.clone().or_else(|| media.format.as_ref().map(|format| format!("image/{format}")));
+    let kind =
+        media.mime_type.clone().or_else(|| media.format.as_ref().map(|format| format!("image/{format}")));
     match (&media.kind, &media.source) {
         (MediaKind::Image, MediaSource::Url(url)) => json!({ "type": "image", "url": url }),
         (MediaKind::Image, MediaSource::Base64(bytes)) if bytes.is_empty() => {
@@ -138,14 +138,13 @@ pub fn outcome(result: &ToolResult) -> Object {
     fields
 }
 
-/// The one part of a message that tells what came of a call.
-pub fn result_part(call: &CallId, outcome: &Object) -> Value {
-    let mut part = json!({ "type": "tool_result", "tool_call_id": call });
-    let text = outcome.get("result").and_then(|parts| parts[0]["text"].as_str());
-    let error = outcome.get("error");
+/// The one part of a message that tells what came of a call, by the data of `tool.completed`.
+pub fn result_part(completed: &Value) -> Value {
+    let mut part = json!({ "type": "tool_result", "tool_call_id": completed["tool_call_id"] });
+    let text = completed["result"][0]["text"].as_str();
     if let Some(fields) = part.as_object_mut() {
         fields.extend(text.map(|text| ("result".to_owned(), value_of(text))));
-        fields.extend(error.map(|error| ("error".to_owned(), error.clone())));
+        fields.extend(completed.get("error").map(|error| ("error".to_owned(), error.clone())));
     }
     part
 }

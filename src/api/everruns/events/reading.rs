@@ -35,7 +35,7 @@ impl<'a> Story<'a> {
     }
 
     /// The place to tell from for a client that stands there.
-    pub fn from(&self, cursor: Cursor) -> Fold {
+    pub(super) fn from(&self, cursor: Cursor) -> Fold {
         let known = self.state.everruns.memory.before(&self.key, cursor);
         known.unwrap_or_else(|| Fold::new(ids::session(&self.session.id)))
     }
@@ -44,21 +44,19 @@ impl<'a> Story<'a> {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn head(&self) -> Result<Seq, Error> {
+    pub(super) async fn head(&self) -> Result<Seq, Error> {
         self.state.runtime.head(self.owner, &self.session.id).await
     }
 
-    /// Tells what there is from a place on, up to where the log ends or the sink has enough.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn tell(&self, fold: &mut Fold, sink: &mut Gathered<'_>) -> Result<(), Error> {
+    /// Tells what there is from a place on, up to the entry that has this number, to where the log ends, or till the
+    /// sink has enough.
+    async fn tell(&self, fold: &mut Fold, sink: &mut Gathered<'_>, end: Seq) -> Result<(), Error> {
         let mut kept = fold.position();
         loop {
             let page = self.state.runtime.log(self.owner, &self.session.id, fold.position(), STEP).await?;
             let done = page.len() < STEP;
             for entry in &page {
-                if sink.has_enough() {
+                if sink.has_enough() || fold.position() >= end {
                     return Ok(());
                 }
                 fold.take(entry, sink);
@@ -76,8 +74,22 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// The message that this entry of the log is, as its event tells it.
+    ///
+    /// # Errors
+    /// What the store says; [`Error::Internal`] if the entry is none.
+    pub async fn message(&self, entry: Seq) -> Result<Value, Error> {
+        let tools = Tools::of(&self.state.runtime, self.owner).await?;
+        let filter = Filter::only(&[Kind::InputMessage]);
+        let mut fold = self.from(Cursor::Entry(entry));
+        let mut sink = Gathered::new(&filter, &tools);
+        self.tell(&mut fold, &mut sink, entry).await?;
+        let told = sink.events.pop().and_then(|mut event| event.data.get_mut("message").map(Value::take));
+        told.ok_or(Error::Internal)
+    }
+
     /// Remembers a place.
-    pub fn keep(&self, fold: &Fold) {
+    fn keep(&self, fold: &Fold) {
         self.state.everruns.memory.keep(&self.key, fold.clone());
     }
 
@@ -89,7 +101,7 @@ impl<'a> Story<'a> {
         let tools = Tools::of(&self.state.runtime, self.owner).await?;
         let mut fold = self.from(filter.after);
         let mut sink = Gathered::new(filter, &tools);
-        self.tell(&mut fold, &mut sink).await?;
+        self.tell(&mut fold, &mut sink, Seq::MAX).await?;
         let mut events = sink.events;
         if filter.newest_first {
             events.reverse();
@@ -114,24 +126,23 @@ impl Tools {
     /// In a run: name and description each.
     pub fn list(&self, view: &RunView) -> Value {
         let specs = self.0.tools_of(&view.spec, &view.components);
-        let tools = specs.iter().map(|tool| {
-            serde_json::json!({ "name": tool.name, "description": tool.description })
-        });
+        let tools = specs
+            .iter()
+            .map(|tool| serde_json::json!({ "name": tool.name, "description": tool.description }));
         tools.collect()
     }
 }
 
 /// Events that fit a filter, gathered.
-pub struct Gathered<'a> {
+struct Gathered<'a> {
     filter: &'a Filter,
     tools: &'a Tools,
     /// In the log's order.
-    pub events: Vec<Event>,
+    events: Vec<Event>,
 }
 
 impl<'a> Gathered<'a> {
-    /// None yet.
-    pub fn new(filter: &'a Filter, tools: &'a Tools) -> Self {
+    fn new(filter: &'a Filter, tools: &'a Tools) -> Self {
         Self { filter, tools, events: Vec::new() }
     }
 
@@ -144,7 +155,7 @@ impl Sink for Gathered<'_> {
     fn wants(&self, kind: Kind, id: EventId) -> bool {
         let is_after = match self.filter.after {
             Cursor::Id(after) => id > after,
-            Cursor::Start | Cursor::Sequence(_) => true,
+            Cursor::Start | Cursor::Sequence(_) | Cursor::Entry(_) => true,
         };
         is_after && self.filter.takes(kind) && !self.has_enough()
     }

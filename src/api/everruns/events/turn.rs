@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::event::{Context, EventId};
-use super::fold::{Fold, Sink, agent, without_bytes};
+use super::fold::{Fold, Sink, without_bytes};
 use super::kind::Kind;
 use super::parts::{self, Shown};
 use super::{client_tools, failure};
 use crate::api::everruns::ids::{self, EXEC, PublicId};
+use crate::api::everruns::models;
 use crate::domain::conversation::CANCEL_NOTE;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Outcome};
 use crate::domain::id::CallId;
@@ -81,7 +82,7 @@ impl Turn {
         let (context, view) = (&self.context, &self.view);
         if !fold.begun() {
             fold.emit(sink, Kind::SessionStarted, &Context::default(), |_, _| {
-                let model = agent(&view.spec).map(|agent| ids::model(&agent.model));
+                let model = models::leader(&view.spec).map(|agent| ids::model(&agent.model));
                 present(json!({ "agent_id": agent_id(&view.spec), "model_id": model }))
             });
         }
@@ -139,7 +140,8 @@ impl Turn {
     fn asks(&mut self, fold: &mut Fold, sink: &mut dyn Sink, again: Option<Failure>) {
         self.close_act(fold, sink);
         let model = self.view.turns.last().map(|turn| turn.model.clone());
-        let named = json!({ "turn_id": self.context.turn_id, "model": model.as_ref().map(|model| &model.model) });
+        let named =
+            json!({ "turn_id": self.context.turn_id, "model": model.as_ref().map(|model| &model.model) });
         match (again, &mut self.reason) {
             (Some(failure), Some(reason)) => {
                 reason.thinks = false;
@@ -239,9 +241,12 @@ impl Turn {
         let Some(call) = self.view.call(id) else { return };
         let is_new = self.act.as_mut().is_some_and(|act| act.told.insert(id.clone()));
         if is_new {
-            fold.emit(sink, Kind::ToolStarted, &of_call(&context, id), |_, _| {
-                json!({ "tool_call": parts::call(&call.call) })
-            });
+            fold.emit(
+                sink,
+                Kind::ToolStarted,
+                &of_call(&context, id),
+                |_, _| json!({ "tool_call": parts::call(&call.call) }),
+            );
         }
     }
 
@@ -413,9 +418,7 @@ impl Turn {
 fn final_text(view: &RunView) -> String {
     match view.spec.as_ref() {
         Spec::Workflow(_) => view.answer(),
-        Spec::Agent(_) | Spec::Team(_) => {
-            view.turns.last().map(|turn| turn.text.clone()).unwrap_or_default()
-        }
+        Spec::Agent(_) | Spec::Team(_) => view.turns.last().map(|turn| turn.text.clone()).unwrap_or_default(),
     }
 }
 
