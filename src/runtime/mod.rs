@@ -21,6 +21,7 @@ mod forks;
 mod host;
 mod journal;
 mod lanes;
+mod mounts;
 mod past;
 mod prompt;
 mod reading;

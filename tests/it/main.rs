@@ -48,6 +48,8 @@ mod agentos_trees;
 mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
+mod everruns_agents;
+mod everruns_sessions;
 mod teams;
 mod waiting;
 mod workflows;

@@ -292,6 +292,14 @@ impl Found {
         }
     }
 
+    /// Who answers, if that was said of it by a client. What a file says may change with the file.
+    pub(super) fn default_model(&self) -> Option<ModelName> {
+        match self {
+            Self::Saved(agent) => (!agent.any_model).then(|| agent.spec.model.clone()),
+            Self::File(_) => None,
+        }
+    }
+
     /// As it is shown.
     pub(super) fn body(&self, since: Timestamp) -> AgentBody {
         match self {

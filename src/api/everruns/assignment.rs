@@ -31,8 +31,12 @@ pub fn tools(fields: &mut Fields) -> Option<Vec<DeclaredTool>> {
     Some(tools.into_iter().flatten().collect())
 }
 
-/// Reads each item of a list and notes what is wrong with which.
-fn each<T>(fields: &mut Fields, name: &str, read: impl Fn(&Value) -> Result<T, String>) -> Option<Vec<T>> {
+/// Reads each item of a list and notes what is wrong with which; `None` where the field is absent.
+pub fn each<T>(
+    fields: &mut Fields,
+    name: &str,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Option<Vec<T>> {
     let value = fields.value(name)?;
     let Some(items) = value.as_array() else {
         fields.violation(name, "list_type", "Input should be a valid list");

@@ -113,6 +113,11 @@ pub fn agent(kind: ComponentKind, id: &ComponentId) -> PublicId {
     PublicId(AGENT, own.unwrap_or_else(|| derived(kind.as_str(), id.as_str())))
 }
 
+/// The id of whatever works in a session; of one that has nobody yet, the id of nobody.
+pub fn agent_of(kind: ComponentKind, id: Option<&ComponentId>) -> PublicId {
+    id.map_or_else(|| PublicId(AGENT, derived(kind.as_str(), "")), |id| agent(kind, id))
+}
+
 /// The component id of an agent that was made here.
 ///
 /// # Errors

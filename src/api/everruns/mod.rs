@@ -10,6 +10,7 @@ mod agent_file;
 mod agents;
 pub mod assignment;
 pub mod body;
+mod capabilities;
 pub mod error;
 mod event_routes;
 pub mod events;
@@ -21,6 +22,8 @@ pub mod models;
 pub mod page;
 pub mod place;
 mod routes;
+mod session_body;
+mod sessions;
 pub mod time;
 mod turns;
 
