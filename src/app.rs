@@ -71,6 +71,7 @@ impl App {
                 body: Duration::from_secs(config.server.body_seconds),
             },
             streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
+            everruns: api::everruns::Shared::default(),
             docs: true,
         });
         let (server, address) = listen(config, state)?;

@@ -2,13 +2,15 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `forks` begins with what another run said, `reading` finds runs
-//! and their entries, `sessions` keeps what they belong to, `team` is how a leader hands work on, `deadlines` ends pauses,
-//! `receipts` sees to it that an order that comes twice is carried out once, `recovery` takes up what a crash left.
+//! what lies beside a write, `conversing` takes a session as one conversation, `past` what was said before, `forks`
+//! begins with what another run said, `reading` finds runs and their entries, `sessions` keeps what they belong to,
+//! `team` is how a leader hands work on, `deadlines` ends pauses, `receipts` sees to it that an order that comes twice
+//! is carried out once, `recovery` takes up what a crash left.
 
 pub mod agents;
 mod calls;
 pub mod catalog;
+mod conversing;
 mod deadlines;
 mod desk;
 pub mod documents;

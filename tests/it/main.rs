@@ -49,6 +49,8 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod everruns_agents;
+mod everruns_client_tools;
+mod everruns_events;
 mod everruns_sessions;
 mod teams;
 mod waiting;
