@@ -223,6 +223,8 @@ impl Board {
         work.sweep(&documents.all::<Change>(here()).await?);
         work.sweep(&documents.all::<Link>(here()).await?);
         work.sweep(&documents.all::<View>(here()).await?);
+        let documents = self.let_documents_go(id).await?;
+        work.write(|changes| changes.and(documents));
         work.delete_issue();
         work.save().await.map(drop)
     }

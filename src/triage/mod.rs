@@ -4,9 +4,16 @@
 //! counts, its feed and what hangs on it are one write (`work`). The few fields that issues are filtered and sorted by
 //! are kept in memory besides (`index`), read at first use.
 
+pub mod affected;
+mod binding;
+pub mod canonical;
 pub mod category;
 pub mod comments;
 mod desk;
+pub mod diff;
+pub mod document;
+pub mod documents;
+pub mod drafts;
 pub mod entry;
 pub mod error;
 pub mod evidence;
@@ -19,7 +26,9 @@ pub mod issue;
 pub mod issues;
 pub mod link;
 mod links;
+pub mod moment;
 pub mod page;
+pub mod patch;
 pub mod relation;
 pub mod ties;
 pub mod views;

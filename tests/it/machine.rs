@@ -73,7 +73,7 @@ fn start(spec: AgentSpec) -> RunStart {
         spec: Arc::new(Spec::Agent(spec)),
         session: "s1".parse().unwrap(),
         user: None,
-        input: Input { text: "Go".into(), media: vec![] },
+        input: Input { text: "Go".into(), media: vec![], extra: None },
         options: RunOptions::default(),
         parent: None,
         place: None,
@@ -179,7 +179,7 @@ impl Story {
 }
 
 fn joining() -> Input {
-    Input { text: "And one more thing".into(), media: vec![] }
+    Input { text: "And one more thing".into(), media: vec![], extra: None }
 }
 
 fn prepared() -> News {
@@ -212,7 +212,7 @@ fn decided(waiting: &[CallId], at: u8, what: u8) -> Answer {
     let decision = match what {
         0 => Decision::Approved { values: Object::new() },
         1 => Decision::Rejected { note: None },
-        _ => Decision::Executed { result: "done elsewhere".into() },
+        _ => Decision::Executed { result: "done elsewhere".into(), failed: false },
     };
     Answer { call, decision }
 }

@@ -48,6 +48,10 @@ mod agentos_trees;
 mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
+mod everruns_agents;
+mod everruns_client_tools;
+mod everruns_events;
+mod everruns_sessions;
 mod teams;
 mod waiting;
 mod workflows;
@@ -56,6 +60,9 @@ mod workflows;
 mod triage_feed;
 mod triage_issues;
 mod triage_links;
+// The triage surface: evidence and documents.
+mod triage_documents;
+mod triage_evidence;
 
 // What these stand on.
 #[path = "../../benches/soak/dice.rs"]

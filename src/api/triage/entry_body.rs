@@ -56,7 +56,7 @@ fn of_agent(issue: &Issue, part: &AgentPart) -> Value {
     })
 }
 
-fn actor(Actor { kind, id, label }: &Actor) -> Value {
+pub(super) fn actor(Actor { kind, id, label }: &Actor) -> Value {
     json!({ "kind": kind, "id": id, "label": label, "avatar_url": null })
 }
 

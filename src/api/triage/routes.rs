@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{feed, issues, relations, resources};
+use super::{evidence_routes, feed, issues, relations, resources};
 use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind};
 use crate::api::problem::Problem;
 
@@ -28,6 +28,7 @@ async fn nowhere() -> Result<&'static str, Problem> {
 /// All of it, below [`ROOT`].
 pub(super) fn table() -> Vec<Endpoint> {
     let mut table = issue_routes();
+    table.extend(evidence_routes::table());
     table.extend(feed_routes());
     table.extend(resource_routes());
     table.extend(flag_routes());

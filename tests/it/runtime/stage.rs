@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
 use runhold::clock::{Clock, WallClock};
 use runhold::domain::document::{Key, Page, Query, Record};
 use runhold::domain::fact::{Entry, Fact, Failure, Piece, RunOptions, Seq};
@@ -21,7 +21,7 @@ use runhold::runtime::catalog::Catalog;
 use runhold::runtime::{Error, Parts, Runtime};
 use runhold::store::{Batch, Log, Store, StoreConfig, StoreError};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::facts;
 
@@ -202,7 +202,7 @@ impl Capability for Kit {
             };
             Arc::new(Counted { spec, deeds: self.deeds.clone() })
         };
-        Ok(Contribution { prompt: None, tools: tools().into_iter().map(tool).collect() })
+        Ok(Contribution { tools: tools().into_iter().map(tool).collect(), ..Contribution::default() })
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn order(session: Option<&str>, text: &str) -> StartRun {
         component: agent().id,
         session: session.map(|session| session.parse().unwrap()),
         user: None,
-        input: Input { text: text.into(), media: vec![] },
+        input: Input { text: text.into(), media: vec![], extra: None },
         options: RunOptions::default(),
         on_second_message: None,
     }
@@ -266,18 +266,13 @@ impl Stage {
     }
 
     async fn open_after(&self, pieces_may_be_lost: bool) -> Runtime {
-        let about = About {
-            id: "kit",
-            name: "Kit",
-            description: "For tests.",
-            icon: "wrench",
-            category: "Tests",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: json!({"type": "object"}),
-        };
+        let about = About::new("kit", "Kit", "For tests.")
+            .listed("Tests", "wrench")
+            .configured(json!({"type": "object"}));
         let kit = Kit { about, deeds: self.deeds.clone() };
         let parts = Parts {
+            extensions: Vec::new(),
+            vault: None,
             store: Arc::new(self.tape.clone()),
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
@@ -316,6 +311,7 @@ pub(super) struct Tape {
     failure: Arc<Mutex<Option<StoreError>>>,
     damaged: Arc<Mutex<Option<Log>>>,
     refused: Arc<watch::Sender<usize>>,
+    lists: Arc<AsyncMutex<()>>,
 }
 
 impl Tape {
@@ -327,6 +323,7 @@ impl Tape {
             failure: Arc::default(),
             damaged: Arc::default(),
             refused: Arc::new(watch::Sender::new(0)),
+            lists: Arc::default(),
         }
     }
 
@@ -371,6 +368,11 @@ impl Tape {
         *self.damaged.lock().unwrap() = Some(log);
     }
 
+    /// Lists are read, and not answered as long as this is held. Whoever waits has it first.
+    pub(super) async fn hold_lists(&self) -> OwnedMutexGuard<()> {
+        self.lists.clone().lock_owned().await
+    }
+
     /// Waits until so many writes were refused.
     pub(super) async fn refused(&self, count: usize) {
         self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
@@ -395,7 +397,9 @@ impl Store for Tape {
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.store.list(query).await
+        let page = self.store.list(query).await;
+        drop(self.lists.lock().await);
+        page
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
