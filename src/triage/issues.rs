@@ -230,7 +230,7 @@ impl Board {
     }
 
     /// Writes what an agent did: each saying under the id its writer chose, and how the agent's work stands.
-    /// Writing the same again changes nothing.
+    /// Writing the same again changes nothing; of several sayings of one id the last counts, in the first one's place.
     ///
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
@@ -241,8 +241,15 @@ impl Board {
         agent: Option<AgentWork>,
     ) -> Result<(Issue, Vec<Entry>), Error> {
         let mut work = self.work(issue).await?;
-        let mut entries = Vec::with_capacity(sayings.len());
+        let mut last: Vec<(Uuid, Saying)> = Vec::with_capacity(sayings.len());
         for (id, saying) in sayings {
+            match last.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, before)) => *before = saying,
+                None => last.push((id, saying)),
+            }
+        }
+        let mut entries = Vec::with_capacity(last.len());
+        for (id, saying) in last {
             entries.push(work.say_as(id, saying).await?);
         }
         if let Some(agent) = agent {
