@@ -101,6 +101,17 @@ pub struct StepView {
     pub output: Option<StepOutput>,
     /// What somebody decided about it, in order.
     pub decisions: Vec<StepDecision>,
+    /// What somebody decided after it had failed, in order.
+    pub remedies: Vec<Remedy>,
+}
+
+/// What somebody decided about a step that had failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remedy {
+    /// How many tries had come to nothing by then.
+    pub after: usize,
+    /// To try again, to pass over, or to go on with what was given.
+    pub decision: StepDecision,
 }
 
 /// A message that joined a running run.
@@ -493,11 +504,27 @@ impl StepView {
             choices: Vec::new(),
             output: None,
             decisions: Vec::new(),
+            remedies: Vec::new(),
         }
     }
 
-    /// A decision about what came out changes it: an edit takes its place, and what was refused is passed over.
+    /// What was decided about the failure of its last try; `None` while nobody did.
+    pub fn remedy(&self) -> Option<&StepDecision> {
+        let last = self.remedies.last().filter(|remedy| remedy.after == self.failures.len());
+        last.map(|remedy| &remedy.decision)
+    }
+
+    /// Tries that came to nothing since somebody last had it tried again.
+    pub fn failures_in_a_row(&self) -> usize {
+        self.failures.len() - self.remedies.last().map_or(0, |remedy| remedy.after)
+    }
+
+    /// A decision about what came out changes it: an edit takes its place, and what was refused is passed over. One
+    /// about a step that began and has no output is about its failure.
     fn hear(&mut self, decision: &StepDecision) {
+        if self.output.is_none() && self.attempt > 0 {
+            return self.remedies.push(Remedy { after: self.failures.len(), decision: decision.clone() });
+        }
         match (decision, &mut self.output) {
             (StepDecision::Edited { content }, Some(output)) => output.content.clone_from(content),
             (StepDecision::Rejected { .. }, Some(output)) => output.skipped = true,

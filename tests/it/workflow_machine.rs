@@ -1,6 +1,7 @@
 //! The machine of a workflow alone: what its steps are given, where it waits, and how it ends.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod failures;
 mod gates;
 mod steps;
 mod stories;
@@ -74,6 +75,10 @@ fn reviewed(spec: StepSpec, on_reject: OnReject) -> StepSpec {
 
 fn skipping(spec: StepSpec) -> StepSpec {
     StepSpec { on_error: OnError::Skip, ..spec }
+}
+
+fn asking(spec: StepSpec) -> StepSpec {
+    StepSpec { on_error: OnError::Pause, ..spec }
 }
 
 fn declared(gate: Gate) -> DeclaredTool {

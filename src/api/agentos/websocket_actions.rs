@@ -88,9 +88,11 @@ async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Wat
         let status = super::run_body::status(run.status);
         return Err(format!("Run is not paused (status={status})"));
     }
-    let list = message.get("step_requirements").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-    let steps = decisions::objects("step_requirements", list).map_err(|error| said(&error))?;
-    let sent = Sent { steps, ..Sent::default() };
+    let mut sent = Sent::default();
+    for field in ["error_requirements", "step_requirements"] {
+        let list = message.get(field).cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+        sent.steps.extend(decisions::objects(field, list).map_err(|error| said(&error))?);
+    }
     let shown =
         continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
     let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), shown);

@@ -12,7 +12,7 @@ use crate::domain::step::StepKey;
 use super::metrics_body::Metrics;
 use super::run_body::{self, AnyRun, Content};
 use super::step_body::{self, StepOutputBody, locate, step_id, workflow_of};
-use super::step_requirement::{self, StepRequirement};
+use super::step_requirement::{self, ErrorRequirement, StepRequirement};
 use super::tree::Node;
 
 /// What `POST /workflows/{id}/runs` and `GET /workflows/{id}/runs/{run_id}` answer.
@@ -52,6 +52,8 @@ pub struct WorkflowBody<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pause<'a> {
     step_requirements: Vec<StepRequirement<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    error_requirements: Vec<ErrorRequirement<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused_step_index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +127,7 @@ impl<'a> Pause<'a> {
         let below = first.and_then(|key| node.of_step(key)).is_some_and(Node::waits);
         Some(Self {
             step_requirements: step_requirement::all(node),
+            error_requirements: step_requirement::errors(node),
             paused_step_index: located.as_ref().and_then(|located| located.index.first().copied()),
             paused_step_name: located.map(|located| located.spec.name.as_str()),
             pause_kind: if below { "executor" } else { "step" },

@@ -11,6 +11,7 @@ mod stage;
 mod walk;
 
 pub use outline::{Stand, StepSight, objection, outline, sight};
+pub use stage::MAX_REDONE;
 
 use std::collections::BTreeSet;
 

@@ -6,8 +6,8 @@ use crate::domain::step::{StepDecision, StepOutput};
 use crate::domain::tool::Gate;
 use crate::domain::view::StepView;
 
-/// So often a refused step is done again.
-const MAX_REDONE: usize = 3;
+/// So often a step whose output was refused is done again.
+pub const MAX_REDONE: usize = 3;
 
 /// Where a step stands.
 #[derive(Debug)]

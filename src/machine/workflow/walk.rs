@@ -170,18 +170,24 @@ impl<'a> Walk<'a> {
         failure: &Failure,
         before: Before<'a>,
     ) {
-        let is_left = step.failures.len() <= spec.retry as usize;
+        let is_left = step.remedy().is_none() && step.failures_in_a_row() <= spec.retry as usize;
         if is_left && stage::is_performed(spec) && failure.code != IN_DOUBT {
             return self.start(spot, step.attempt.saturating_add(1));
         }
         let error = Some(failure.message.clone());
-        self.finish(
-            spot,
-            match spec.on_error {
-                OnError::Skip => passed_over(before, error),
-                OnError::Fail => StepOutput { error, ..StepOutput::default() },
-            },
-        );
+        match (spec.on_error, step.remedy()) {
+            (OnError::Fail, _) => self.finish(spot, StepOutput { error, ..StepOutput::default() }),
+            (OnError::Skip, _) | (OnError::Pause, Some(StepDecision::Rejected { .. })) => {
+                self.finish(spot, passed_over(before, error));
+            }
+            (OnError::Pause, None) => self.found.waiting.push(spot.key.clone()),
+            (OnError::Pause, Some(StepDecision::Approved { .. })) => {
+                self.start(spot, step.attempt.saturating_add(1));
+            }
+            (OnError::Pause, Some(StepDecision::Edited { content })) => {
+                self.finish(spot, StepOutput { content: content.clone(), ..StepOutput::default() });
+            }
+        }
     }
 
     fn go_on(&mut self, spec: &'a StepSpec, gate: &Gate, spot: &Spot, step: &'a StepView, from: Before<'a>) {
