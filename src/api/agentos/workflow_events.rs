@@ -7,7 +7,7 @@
 use crate::domain::fact::{Fact, Outcome};
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::{Choice, StepKey, StepOutput};
-use crate::domain::view::StepView;
+use crate::domain::steps::StepView;
 
 use super::event::Line;
 use super::events::{Name, Retryable, Teller};

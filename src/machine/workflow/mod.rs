@@ -21,8 +21,9 @@ use crate::domain::run::Status;
 use crate::domain::spec::{Spec, WorkflowSpec};
 use crate::domain::state;
 use crate::domain::step::{StepAnswer, StepKey, StepOutput};
+use crate::domain::steps::StepView;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 use walk::{Found, Walk};
 
 /// The code of a [`Failure`] that says: the step's tool may have taken effect, so it is not called again.
@@ -37,11 +38,13 @@ pub struct WorkflowMachine {
     view: RunView,
     /// Tools whose intent was found in the log without an outcome.
     doubted: BTreeSet<StepKey>,
+    /// How often a step began or chose.
+    starts: usize,
 }
 
 impl WorkflowMachine {
     pub(super) fn new(view: RunView) -> Self {
-        Self { view, doubted: BTreeSet::new() }
+        Self { view, doubted: BTreeSet::new(), starts: 0 }
     }
 
     pub(super) fn view(&self) -> &RunView {
@@ -110,7 +113,7 @@ impl WorkflowMachine {
         if let Fact::StepFinished { step, .. } | Fact::StepFailed { step, .. } = fact {
             self.doubted.remove(step);
         }
-        self.view.apply_fact(at, fact);
+        self.see(at, fact);
         Ok(())
     }
 
@@ -121,7 +124,9 @@ impl WorkflowMachine {
 
     fn walk(&self, held: &BTreeSet<StepKey>) -> Found {
         match self.view.spec.as_ref() {
-            Spec::Workflow(workflow) => Walk::new(&self.view, workflow, held, &self.doubted).through_all(),
+            Spec::Workflow(workflow) => {
+                Walk::new(&self.view, workflow, held, &self.doubted, self.starts).through_all()
+            }
             Spec::Agent(_) | Spec::Team(_) => Found::default(),
         }
     }
@@ -157,7 +162,12 @@ impl WorkflowMachine {
     }
 
     fn take(&mut self, facts: &[Fact]) {
-        facts.iter().for_each(|fact| self.view.apply_fact(Timestamp::default(), fact));
+        facts.iter().for_each(|fact| self.see(Timestamp::default(), fact));
+    }
+
+    fn see(&mut self, at: Timestamp, fact: &Fact) {
+        self.starts += usize::from(matches!(fact, Fact::StepStarted { .. } | Fact::StepDecided { .. }));
+        self.view.apply_fact(at, fact);
     }
 
     fn pause(&self, found: Found) -> Option<Fact> {

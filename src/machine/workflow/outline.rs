@@ -4,8 +4,9 @@ use super::stage::{self, Stage, asks_for_routes};
 use super::workflow_of;
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::{Choice, StepAnswer, StepDecision, StepKey, StepPlace};
+use crate::domain::steps::StepView;
 use crate::domain::tool::Gate;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
