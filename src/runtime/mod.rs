@@ -22,6 +22,7 @@ mod reading;
 mod receipts;
 mod records;
 mod recovery;
+mod resumed;
 mod runs;
 mod session_fork;
 mod sessions;

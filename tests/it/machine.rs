@@ -183,7 +183,13 @@ fn joining() -> Input {
 }
 
 fn prepared() -> News {
-    News::Prepared { system: None, state: Object::new(), stored: Object::new(), history: vec![] }
+    News::Prepared {
+        system: None,
+        state: Object::new(),
+        stored: Object::new(),
+        history: vec![],
+        kept: vec![],
+    }
 }
 
 fn answered(calls: &[(u8, bool)], tokens: u8) -> News {

@@ -139,7 +139,13 @@ impl Story {
     fn prepare(&mut self) {
         assert_eq!(self.machine.next(), Step::Prepare);
         let state = json!({"mood": "good"}).as_object().unwrap().clone();
-        self.tell(News::Prepared { system: None, state: state.clone(), stored: state, history: vec![] });
+        self.tell(News::Prepared {
+            system: None,
+            state: state.clone(),
+            stored: state,
+            history: vec![],
+            kept: vec![],
+        });
     }
 
     /// Tells the news; what followed, in a short form.

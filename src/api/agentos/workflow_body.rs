@@ -9,6 +9,7 @@ use crate::domain::id::{RunId, UserId};
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::StepKey;
 
+use super::fork_body::ForkBody;
 use super::metrics_body::Metrics;
 use super::run_body::{self, AnyRun, Content};
 use super::step_body::{self, StepOutputBody, locate, step_id, workflow_of};
@@ -44,6 +45,8 @@ pub struct WorkflowBody<'a> {
     session_state: &'a Object,
     created_at: u64,
     status: &'static str,
+    #[serde(flatten)]
+    origin: ForkBody<'a>,
     #[serde(flatten)]
     pause: Option<Pause<'a>>,
 }
@@ -103,6 +106,7 @@ impl<'a> WorkflowBody<'a> {
             session_state: &view.state,
             created_at: view.created.seconds(),
             status: run_body::status(view.status),
+            origin: ForkBody::of(view),
             pause: Pause::of(node),
         }
     }

@@ -5,11 +5,13 @@
 //! more come of it, the steps that are to be performed or whom the run waits for.
 
 mod expression;
+mod kept;
 mod order;
 mod outline;
 mod stage;
 mod walk;
 
+pub use kept::kept;
 pub use outline::{Stand, StepSight, objection, outline, sight};
 pub use stage::MAX_REDONE;
 
@@ -79,8 +81,9 @@ impl WorkflowMachine {
         }
         match news {
             News::Prepared { .. } if self.view.began.is_some() => self.settled(Vec::new(), &[]),
-            News::Prepared { system, state, stored, history } => {
-                self.settled(vec![Fact::RunPrepared { system, state, stored, history }], &[])
+            News::Prepared { system, state, stored, history, kept } => {
+                let prepared = Fact::RunPrepared { system, state, stored, history };
+                self.settled([prepared].into_iter().chain(kept).collect(), &[])
             }
             News::StepFinished { step, output, state } => match self.open_step(&step) {
                 Some(_) => self.settled(vec![Fact::StepFinished { step, output, state }], &[]),
