@@ -179,6 +179,13 @@ impl Story {
     }
 }
 
+fn key_of(fact: &Fact) -> StepKey {
+    match fact {
+        Fact::StepStarted { step, .. } => step.clone(),
+        other => panic!("{other:?} begins nothing"),
+    }
+}
+
 fn has_one_end(story: &Story) {
     let ends: Vec<usize> = story
         .facts()
@@ -307,8 +314,7 @@ proptest! {
         story.go_to_the_end();
         let kept = 1 + ((story.entries.len() - 1) as f64 * cut) as usize;
         let entries = story.entries[..kept].to_vec();
-        let machine = Machine::replay(run(), &entries).unwrap();
-        let mut again = Story { machine, entries, clock: 1_000 };
+        let mut again = Story(Log::read(run(), entries));
         again.go_to_the_end();
         adds_up(&again);
     }
@@ -326,6 +332,40 @@ proptest! {
             live.apply(entry.at, &entry.fact).unwrap();
             let replayed = Machine::replay(run(), &story.entries[..=at]).unwrap();
             prop_assert_eq!(replayed.view(), live.view());
+        }
+    }
+
+    #[test]
+    fn a_workflow_that_failed_goes_on_and_does_nothing_again_that_was_finished(
+        steps in tree(), deeds in prop::collection::vec(deed(), 0..30), breaks in any::<bool>(),
+    ) {
+        let mut story = Story::begin(steps);
+        deeds.iter().for_each(|deed| story.meet(deed));
+        if breaks {
+            story.tell(News::Broken(Failure::new("limit", "enough")));
+        }
+        story.go_to_the_end();
+        if let Outcome::Failed(_) = story.outcome() {
+            let mut again = story.resumed();
+            let begun = |story: &Story| {
+                let started = |fact: &Fact| matches!(fact, Fact::StepStarted { .. });
+                let keys = story.facts().filter(|fact| started(fact)).map(key_of);
+                keys.fold(BTreeMap::<StepKey, usize>::new(), |mut begun, key| {
+                    *begun.entry(key).or_default() += 1;
+                    begun
+                })
+            };
+            let before = begun(&again);
+            let finished: Vec<StepKey> = again.machine.view().steps.iter()
+                .filter(|step| step.output.is_some())
+                .map(|step| step.key.clone())
+                .collect();
+            again.go_to_the_end();
+            adds_up(&again);
+            let after = begun(&again);
+            for step in finished {
+                prop_assert_eq!(before.get(&step), after.get(&step), "{} was done again", step);
+            }
         }
     }
 
