@@ -36,7 +36,6 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
         }
         None => SavedAgent {
             spec,
-            any_model: false,
             tags: Vec::new(),
             archived: false,
             any_model: false,

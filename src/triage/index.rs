@@ -173,7 +173,7 @@ impl Index {
         limit: usize,
         now: Timestamp,
     ) -> Vec<IssuePlace> {
-        let words: Vec<Finder<'_>> = query.words.iter().map(|word| Finder::new(word)).collect();
+        let words: Vec<Finder<'_>> = query.words.iter().map(Finder::new).collect();
         let found = self.rows.iter().filter(|row| row.fits(query, &words, now));
         let found = found.map(|row| (row.number(query.sort), row.id));
         match query.order {
