@@ -2,8 +2,9 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `forks` begins with what another run said, `reading` finds runs
-//! and their entries, `sessions` keeps what they belong to, `team` is how a leader hands work on, `deadlines` ends pauses,
+//! what lies beside a write, `past` what was said before, `forks` begins with what another run said, `reading` finds
+//! runs and their entries, `sessions` keeps what they belong to, `session_fork` makes one of another, `lineage` reads
+//! what the two share, `removal` takes a session away, `team` is how a leader hands work on, `deadlines` ends pauses,
 //! `receipts` sees to it that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
 mod calls;
@@ -17,12 +18,14 @@ mod forks;
 mod host;
 mod journal;
 mod lanes;
+mod lineage;
 mod past;
 mod prompt;
 mod reading;
 mod receipts;
 mod records;
 mod recovery;
+mod removal;
 mod runs;
 mod session_fork;
 mod sessions;
@@ -35,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -96,6 +99,8 @@ struct Inner {
     journal: Arc<Journal>,
     lanes: Lanes,
     receipts: Receipts,
+    /// Held by whoever takes away a session that shares its log with others.
+    removal: AsyncMutex<()>,
     idle: Notify,
     /// A run waits, and not for ever.
     deadlines: Arc<Notify>,
@@ -123,6 +128,7 @@ impl Runtime {
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
             receipts: Receipts::default(),
+            removal: AsyncMutex::default(),
             idle: Notify::new(),
             deadlines: Arc::default(),
             stopping: AtomicBool::new(false),
