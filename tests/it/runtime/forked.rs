@@ -80,10 +80,10 @@ async fn remains(tape: &Tape) -> BTreeSet<String> {
                 found.insert(put.key.to_string());
             }
         }
-        if let Some(append) = append {
-            if tape.head(&append.log).await.unwrap() > 0 {
-                found.insert(append.log.session.to_string());
-            }
+        if let Some(append) = append
+            && tape.head(&append.log).await.unwrap() > 0
+        {
+            found.insert(append.log.session.to_string());
         }
     }
     found
