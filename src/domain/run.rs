@@ -7,7 +7,7 @@ use super::Object;
 use super::fact::{Answer, Failure, Outcome, RunOptions, Seq};
 use super::id::{ComponentId, Owner, RunId, SessionId, UserId};
 use super::message::{Input, Usage};
-use super::spec::{ComponentKind, OnSecondMessage};
+use super::spec::{Additions, ComponentKind, OnSecondMessage};
 use super::step::StepAnswer;
 use super::time::Timestamp;
 
@@ -81,11 +81,36 @@ pub struct Session {
     /// its forks still read them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub since: Seq,
+    /// Given by a person, to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The start of the latest answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_output: Option<String>,
+    /// When its first run was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// The run that waits for somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<RunId>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it a reference")]
 fn is_zero(seq: &Seq) -> bool {
     *seq == 0
+}
+
+/// What goes on in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet.
+    New,
+    /// A run is going, or about to.
+    Active,
+    /// A run waits for somebody.
+    Waiting,
+    /// Nothing.
+    Idle,
 }
 
 /// What a session carries beside its header.
@@ -100,6 +125,9 @@ pub struct SessionData {
     /// Made by a model, or set by the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Value>,
+    /// What it adds to the agent that works in it.
+    #[serde(default, skip_serializing_if = "Additions::is_empty")]
+    pub additions: Additions,
 }
 
 /// A run's record: where its facts are and where it stands.
@@ -186,6 +214,8 @@ pub struct NewSession {
     pub user: Option<UserId>,
     /// A name.
     pub title: Option<String>,
+    /// To find it by.
+    pub tags: Vec<String>,
     /// What it carries.
     pub data: SessionData,
 }
@@ -201,6 +231,8 @@ pub struct SessionPatch {
     pub metadata: Option<Object>,
     /// The summary.
     pub summary: Option<Value>,
+    /// The tags.
+    pub tags: Option<Vec<String>>,
 }
 
 /// An order to start a run.

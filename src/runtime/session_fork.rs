@@ -60,7 +60,14 @@ impl Inner {
         let shared = self.shared_with(&source, &header, head).await?;
         let (fork, now) = (Fork::new(self.clock.fresh()), self.clock.now());
         let log = Log { owner: source.owner.clone(), session: fork.session() };
-        let session = Session { id: log.session.clone(), created: now, updated: now, since: 0, ..header };
+        let session = Session {
+            id: log.session.clone(),
+            created: now,
+            updated: now,
+            since: 0,
+            waiting: None,
+            ..header
+        };
         let mut batch = Batch::default();
         let header = records::session_key(&log.owner, &session.id);
         batch.puts.push(records::put(header, Expect::Absent, records::session_tags(&session), &session)?);

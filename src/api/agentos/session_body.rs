@@ -310,6 +310,10 @@ mod tests {
             runs: 0,
             usage: Usage::default(),
             since: 0,
+            tags: Vec::new(),
+            last_output: None,
+            started: None,
+            waiting: None,
         }
     }
 
