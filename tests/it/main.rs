@@ -42,6 +42,7 @@ mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
+mod agentos_session_forks;
 mod agentos_sessions;
 mod agentos_streams;
 mod agentos_teams;
