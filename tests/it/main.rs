@@ -54,6 +54,7 @@ mod workflows;
 
 // The triage surface: evidence and documents.
 mod triage_documents;
+mod triage_drafts;
 mod triage_evidence;
 
 // What these stand on.
