@@ -6,13 +6,14 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
 
 use super::problem::Problem;
-use super::triage;
+use super::{everruns, triage};
 
 /// Tells a problem.
 pub(super) type Dress = fn(&Problem) -> HttpResponse;
 
 /// Who owns what is below a path; the first that fits counts.
-const DRESSES: [(&str, Dress); 1] = [("/v1/triage", triage::error::response)];
+const DRESSES: [(&str, Dress); 2] =
+    [("/v1/triage", triage::error::response), ("/v1", everruns::error::response)];
 
 /// How failures below this path are told.
 pub(super) fn of(path: &str) -> Dress {

@@ -168,6 +168,7 @@ fn presented(headers: &HeaderMap, bare: bool) -> Result<Option<&[u8]>, &'static 
     let value = value.as_bytes().trim_ascii();
     let token = match value.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
+        Some((scheme, token)) if bare && scheme.eq_ignore_ascii_case(b"apikey ") => token.trim_ascii(),
         Some(_) | None if bare => value,
         Some(_) | None => b"",
     };

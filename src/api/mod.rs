@@ -11,6 +11,7 @@ pub mod caller;
 mod docs;
 mod dress;
 pub mod endpoint;
+pub mod everruns;
 pub mod fields;
 pub mod form;
 mod guard;
@@ -56,6 +57,8 @@ pub struct ApiState {
     pub limits: Limits,
     /// A place for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// What the Everruns surface keeps.
+    pub everruns: everruns::Shared,
     /// Whether the interface's description is served: `/openapi.json`, `/docs` and `/redoc`.
     pub docs: bool,
 }
@@ -109,6 +112,7 @@ pub fn app(
             }
         })
         .configure(triage::configure)
+        .configure(everruns::configure)
         .configure(agentos::configure)
         .default_service(web::to(nowhere))
         .wrap(NormalizePath::trim())

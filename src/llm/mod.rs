@@ -56,6 +56,7 @@ pub enum Chunk {
 pub struct Models {
     providers: BTreeMap<String, Arc<dyn Model>>,
     disabled: BTreeSet<ModelName>,
+    offered: BTreeSet<ModelName>,
     default: Option<ModelName>,
 }
 
@@ -72,6 +73,18 @@ impl Models {
     pub fn without(mut self, model: ModelName) -> Self {
         self.disabled.insert(model);
         self
+    }
+
+    /// Lists this model among those to choose from; others may be asked all the same.
+    #[must_use]
+    pub fn offering(mut self, model: ModelName) -> Self {
+        self.offered.insert(model);
+        self
+    }
+
+    /// The models that were listed to choose from, sorted.
+    pub fn offered(&self) -> impl Iterator<Item = &ModelName> {
+        self.offered.iter()
     }
 
     /// Who answers where nothing else is said.

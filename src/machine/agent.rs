@@ -83,7 +83,7 @@ impl AgentMachine {
             return Vec::new();
         }
         match news {
-            News::Prepared { system, state, stored, history } => {
+            News::Prepared { system, state, stored, history, .. } => {
                 vec![Fact::RunPrepared { system, state, stored, history }]
             }
             News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],
@@ -354,7 +354,8 @@ impl AgentMachine {
                     ToolResult::failed(format!("A person rejected this call: {note}"))
                 }
             }
-            Decision::Executed { result } => ToolResult::done(result.clone()),
+            Decision::Executed { result, failed: false } => ToolResult::done(result.clone()),
+            Decision::Executed { result, failed: true } => ToolResult::failed(result.clone()),
         };
         Some(Fact::ToolFinished { call: answer.call.clone(), result })
     }

@@ -9,6 +9,7 @@ use super::receipts::Claim;
 use super::records::{self, SESSION};
 use crate::domain::document::{Place, Query, Tag};
 use crate::domain::id::{ComponentId, Owner, SessionId, UserId};
+use crate::domain::message::Usage;
 use crate::domain::run::{NewSession, Session, SessionData, SessionPatch, Standing, Status};
 use crate::domain::spec::ComponentKind;
 use crate::domain::time::Timestamp;
@@ -50,6 +51,8 @@ pub struct SessionFilter {
     pub user: Option<UserId>,
     /// With this text in the title or the state, whatever its case.
     pub text: Option<String>,
+    /// With each of these tags.
+    pub tags: Vec<String>,
     /// In which order.
     pub sort: SessionSort,
     /// Largest first.
@@ -169,7 +172,8 @@ impl Runtime {
     /// What the store says.
     pub async fn sessions(&self, owner: &Owner, filter: SessionFilter) -> Result<SessionPage, Error> {
         let (tag, exact) = index_for(&filter);
-        if exact && filter.sort == SessionSort::Created && filter.text.is_none() {
+        let plain = filter.sort == SessionSort::Created && filter.text.is_none() && filter.tags.is_empty();
+        if exact && plain {
             let query = Query {
                 owner: owner.clone(),
                 kind: SESSION,
@@ -239,6 +243,35 @@ impl Runtime {
             sessions.push(self.detail(owner, detail.session).await?);
         }
         Ok(SessionPage { sessions, total })
+    }
+
+    /// What all sessions of a component came to; of each, the runs that ended.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn usage(&self, owner: &Owner, kind: ComponentKind, id: &ComponentId) -> Result<Usage, Error> {
+        let mut sum = Usage::default();
+        let mut after: Option<Place> = None;
+        loop {
+            let query = Query {
+                owner: owner.clone(),
+                kind: SESSION,
+                tag: Some(records::component_tag(kind, id.as_str())),
+                newest_first: true,
+                after: after.take(),
+                skip: 0,
+                limit: SCAN_STEP,
+            };
+            let page = self.store().list(&query).await?;
+            let sessions = page.records.iter().filter_map(|record| records::parse::<Session>(record).ok());
+            sessions.for_each(|session| sum.add(&session.usage));
+            let full = page.records.len().saturating_add(page.damaged) >= SCAN_STEP;
+            let last = page.records.last().filter(|_| full);
+            after = last.map(|last| Place { sort: last.sort, id: last.key.id.clone() });
+            if after.is_none() {
+                return Ok(sum);
+            }
+        }
     }
 
     /// What goes on in a session.
@@ -325,6 +358,19 @@ impl Runtime {
         let Log { owner, session } = log;
         let room = self.journal().room(log);
         let mut memory = room.pen().await;
+        if room.is_closed() {
+            // Somebody else was faster. What is there now was made since, and has another pen.
+            return Ok(());
+        }
+        loop {
+            let files = self.files_to_forget(owner, session).await?;
+            if files.is_empty() {
+                break;
+            }
+            self.documents(owner).write(files).await?;
+        }
+        let values = self.values_to_forget(owner, session).await?;
+        self.documents(owner).write(values).await?;
         loop {
             let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
             let mut batch = Batch::default();
@@ -401,6 +447,7 @@ fn fits(session: &Session, filter: &SessionFilter) -> bool {
     filter.kind.is_none_or(|kind| session.kind == kind)
         && (filter.component.is_none() || session.component == filter.component)
         && (filter.user.is_none() || session.user == filter.user)
+        && filter.tags.iter().all(|tag| session.tags.contains(tag))
 }
 
 fn holds(detail: &SessionDetail, text: &str) -> bool {

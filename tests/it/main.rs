@@ -30,6 +30,7 @@ mod catalog;
 mod clients_and_load;
 mod configuration;
 mod program;
+mod resumed_workflows;
 mod stopping;
 
 // The AgentOS surface.
@@ -48,10 +49,18 @@ mod agentos_trees;
 mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
+mod everruns_agents;
+mod everruns_client_tools;
+mod everruns_events;
+mod everruns_sessions;
 mod teams;
 mod waiting;
 mod workflows;
 
+// The triage surface.
+mod triage_feed;
+mod triage_issues;
+mod triage_links;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;
@@ -66,3 +75,4 @@ mod disk;
 mod facts;
 mod faulty_disk;
 mod harness;
+mod story;

@@ -221,6 +221,7 @@ impl Listing {
             component: self.component.clone(),
             user: self.user.clone(),
             text: self.text.clone(),
+            tags: Vec::new(),
             sort: self.sort,
             newest_first: self.newest_first,
             skip: usize::try_from(before).unwrap_or(usize::MAX),

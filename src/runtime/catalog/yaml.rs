@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use super::fault::{At, Fault, Source, one_of, plain_words};
+use crate::domain::Object;
 
 /// Reads the front matter of a file; `yaml` is the file's text up to the end of the front matter, so that
 /// places are those of the file.
@@ -22,6 +23,15 @@ pub(super) fn read<T: DeserializeOwned>(source: &Source, yaml: &str) -> Result<T
         let at = error.location().filter(|l| *l != Location::UNKNOWN).map_or(At::START, place);
         source.fault(at, words(error))
     })
+}
+
+/// A mapping that a client sent.
+///
+/// # Errors
+/// Why it is none.
+pub fn object(text: &str) -> Result<Object, String> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| words(error.without_snippet()))
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum; its own words serve for the rest")]

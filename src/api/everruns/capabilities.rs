@@ -1,0 +1,103 @@
+//! The registry of plugins: what agents and sessions can be given.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::page::{self, Page, Query};
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
+use crate::api::fields::path_text;
+use crate::capability::{Capability, CapabilityKind, Contribution};
+
+const JSON: &[&str] = &["application/json"];
+
+pub(super) fn table() -> Vec<Endpoint> {
+    use ParameterKind::{Number, Text};
+    vec![
+        Endpoint::get("/capabilities", list)
+            .named("list_capabilities", "Capabilities", "List what agents and sessions can be given")
+            .query(&[
+                Parameter::new("search", Text, "With this in their id, name or description"),
+                Parameter::new("offset", Number(0), "Passes over as many"),
+                Parameter::new("limit", Number(1), "At most as many; all where nothing is said"),
+            ])
+            .gives("200", "The capabilities", JSON),
+        Endpoint::get("/capabilities/{capability_id}", read)
+            .named("get_capability", "Capabilities", "Read a capability")
+            .gives("200", "The capability", JSON)
+            .fails("404", "There is no such capability"),
+    ]
+}
+
+/// `GET /capabilities`
+async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<HttpResponse, Error> {
+    let workspace = state.runtime.workspace(caller.owner()).await?;
+    let search = query.text("search").map(str::to_lowercase);
+    let fits = |capability: &dyn Capability| {
+        let about = capability.about();
+        let holds = |search: &String| {
+            [&about.id, &about.name, &about.description]
+                .iter()
+                .any(|text| text.to_lowercase().contains(search))
+        };
+        search.as_ref().is_none_or(holds)
+    };
+    let all = workspace.registry.all().map(AsRef::as_ref).filter(|capability| fits(*capability));
+    let all: Vec<Value> = all.map(shown).collect();
+    let total = all.len();
+    let part = match query.text("limit").or(query.text("offset")) {
+        Some(_) => query.page()?,
+        None => Page { offset: 0, limit: total },
+    };
+    Ok(page::page(all.into_iter().skip(part.offset).take(part.limit).collect(), total as u64, part))
+}
+
+/// `GET /capabilities/{capability_id}`
+async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let workspace = state.runtime.workspace(caller.owner()).await?;
+    let found = workspace.registry.get(&path_text(&request, "capability_id"));
+    let capability = found.ok_or_else(|| Error::not_found("Capability not found"))?;
+    Ok(HttpResponse::Ok().json(shown(capability.as_ref())))
+}
+
+/// A capability, with what it contributes where its settings are left as they are.
+fn shown(capability: &dyn Capability) -> Value {
+    let about = capability.about();
+    // One that needs settings contributes nothing without them.
+    let Contribution { prompt, tools, .. } = capability.contribute(&json!({})).unwrap_or_default();
+    let tools: Vec<Value> = tools
+        .iter()
+        .map(|tool| tool.spec())
+        .map(|spec| {
+            json!({
+                "type": "builtin",
+                "name": spec.name,
+                "description": spec.description,
+                "parameters": spec.parameters,
+                "policy": if spec.gate.is_open() { "auto" } else { "requires_approval" },
+            })
+        })
+        .collect();
+    let mut shown = json!({
+        "id": about.id,
+        "name": about.name,
+        "description": about.description,
+        "status": about.status,
+        "icon": about.icon,
+        "category": about.category,
+        "dependencies": about.dependencies,
+        "tool_definitions": tools,
+        "is_mcp": about.kind == CapabilityKind::Mcp,
+        "is_skill": about.kind == CapabilityKind::Skill,
+        "features": about.features,
+        "risk_level": about.risk,
+        "config_schema": about.config_schema,
+    });
+    if let (Some(prompt), Some(fields)) = (prompt, shown.as_object_mut()) {
+        fields.insert("system_prompt".into(), prompt.into());
+    }
+    shown
+}

@@ -1,0 +1,39 @@
+//! The route table: every path of the surface, what serves it, and how documents describe it.
+//!
+//! Each part of the surface has a table of its own beside its handlers; here they are put together.
+
+use actix_web::web::{self, ServiceConfig};
+
+use super::{agents, capabilities, event_routes, harnesses, messages, sessions, turns};
+use crate::api::endpoint::{self, Endpoint};
+use crate::api::problem::Problem;
+
+/// Where the surface is.
+const ROOT: &str = "/v1";
+
+/// Mounts the surface.
+pub fn configure(routes: &mut ServiceConfig) {
+    routes.service(
+        web::scope(ROOT)
+            .configure(|routes| endpoint::mount(table(), routes))
+            .default_service(web::to(nowhere)),
+    );
+}
+
+async fn nowhere() -> Result<&'static str, Problem> {
+    Err(Problem::not_found("There is nothing at this address"))
+}
+
+/// All of it, below [`ROOT`].
+pub(super) fn table() -> Vec<Endpoint> {
+    let tables = [
+        agents::table(),
+        sessions::table(),
+        messages::table(),
+        event_routes::table(),
+        turns::table(),
+        capabilities::table(),
+        harnesses::table(),
+    ];
+    tables.into_iter().flatten().collect()
+}

@@ -1,0 +1,222 @@
+//! Sessions: made, listed, read, changed and taken away. They are the same sessions that every other surface has.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::agent_body::Found;
+use super::body::Body;
+use super::error::Error;
+use super::ids::{self, AGENT, SESSION};
+use super::page::{self, Query};
+use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
+use super::{agents, assignment, models};
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
+use crate::api::fields::path_text;
+use crate::api::once::{self, OnceHeader};
+use crate::capability::Mount;
+use crate::domain::id::{ComponentId, Owner, UserId};
+use crate::domain::run::{NewSession, SessionData, SessionPatch, Standing};
+use crate::domain::spec::{Additions, AgentSpec, ComponentKind, Spec};
+use crate::runtime::workspace::Workspace;
+use crate::runtime::{self, SessionDetail, SessionFilter, SessionPage};
+
+const JSON: &[&str] = &["application/json"];
+const NO_SUCH: &str = "There is no such session";
+
+pub(super) fn table() -> Vec<Endpoint> {
+    use ParameterKind::{Number, Text};
+    vec![
+        Endpoint::post("/sessions", create)
+            .named("create_session", "Sessions", "Create a session")
+            .once()
+            .gives("201", "The session", JSON)
+            .fails("404", "There is no such agent or model"),
+        Endpoint::get("/sessions", list)
+            .named("list_sessions", "Sessions", "List sessions, newest first")
+            .query(&[
+                Parameter::new("agent_id", Text, "Of this agent"),
+                Parameter::new("search", Text, "With this in their title"),
+                Parameter::new("tags", Text, "With this tag; may be repeated"),
+                Parameter::new("offset", Number(0), "Passes over as many"),
+                Parameter::new("limit", Number(1), "At most as many; default 20, at most 100"),
+            ])
+            .gives("200", "A page of sessions", JSON),
+        Endpoint::get("/sessions/{session_id}", read)
+            .named("get_session", "Sessions", "Read a session")
+            .gives("200", "The session", JSON)
+            .fails("404", NO_SUCH),
+        Endpoint::patch("/sessions/{session_id}", change)
+            .named("update_session", "Sessions", "Replace a session's title or tags")
+            .gives("200", "The session, changed", JSON)
+            .fails("404", NO_SUCH),
+        Endpoint::delete("/sessions/{session_id}", delete)
+            .named("delete_session", "Sessions", "Delete a session with all it holds")
+            .gives("204", "It is gone", &[])
+            .fails("404", NO_SUCH),
+    ]
+}
+
+/// `POST /sessions`
+async fn create(
+    state: Data<ApiState>,
+    caller: Caller,
+    Body(form): Body<NewSessionForm>,
+    key: OnceHeader,
+) -> Result<HttpResponse, Error> {
+    let found = agents::named(&state, caller.owner(), &form.agent_id).await?;
+    let (detail, again) = make(&state, caller.owner(), &found, form, None, &key).await?;
+    let body = SessionBody::new(detail, Standing::New);
+    Ok(once::marked(HttpResponse::Created().json(body), again))
+}
+
+/// Makes a session of an agent, or finds the one that was made of the same request before.
+pub(super) async fn make(
+    state: &ApiState,
+    owner: &Owner,
+    agent: &Found,
+    form: NewSessionForm,
+    user: Option<UserId>,
+    key: &OnceHeader,
+) -> Result<(SessionDetail, bool), Error> {
+    if let Found::Saved(agent) = agent
+        && agent.archived
+    {
+        return Err(Error::bad_request("The agent is archived"));
+    }
+    let workspace = state.runtime.workspace(owner).await?;
+    assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
+    let model = match form.model_id.as_deref() {
+        Some(id) => Some(models::wanted(&workspace, id)?),
+        None => agent.default_model(),
+    };
+    let additions = Additions { model, capabilities: form.capabilities, tools: form.tools };
+    let spec = agent.spec();
+    let mounts = mounts(&workspace, &spec, &additions, form.initial_files);
+    let new = NewSession {
+        id: None,
+        kind: spec.kind(),
+        component: Some(spec.id().clone()),
+        user,
+        title: form.title,
+        tags: form.tags,
+        data: SessionData { additions, ..SessionData::default() },
+    };
+    let claim = key.claim(&state.runtime, owner).await?;
+    let again = claim.is_done();
+    let detail = state.runtime.create_session_once(owner, new, claim).await?;
+    if !again {
+        state.runtime.mount(owner, &detail.session.id, &mounts).await;
+    }
+    Ok((detail, again))
+}
+
+/// The files it begins with: the client's before those of capabilities, since the first one of a path stays.
+fn mounts(workspace: &Workspace, spec: &Spec, additions: &Additions, mut files: Vec<Mount>) -> Vec<Mount> {
+    if let Some(agent) = models::leader(spec) {
+        let agent = AgentSpec { additions: additions.clone(), ..agent.clone() };
+        files.extend(workspace.toolbox_of(&agent).mounts.iter().cloned());
+    }
+    files
+}
+
+/// `GET /sessions`
+async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<HttpResponse, Error> {
+    let part = query.page()?;
+    let component = match query.text("agent_id") {
+        Some(id) => Some(component(&state, caller.owner(), id).await?),
+        None => None,
+    };
+    let filter = SessionFilter {
+        kind: component.as_ref().map(|(kind, _)| *kind),
+        component: component.map(|(_, id)| id),
+        text: query.text("search").map(str::to_owned),
+        tags: query.texts("tags").map(str::to_owned).collect(),
+        newest_first: true,
+        skip: part.offset,
+        limit: part.limit,
+        ..SessionFilter::default()
+    };
+    let SessionPage { sessions, total } = state.runtime.sessions(caller.owner(), filter).await?;
+    let data = shown_all(&state, caller.owner(), sessions).await?;
+    Ok(page::page(data, total, part))
+}
+
+/// What sessions of an agent belong to; of one that is not there, to nothing.
+async fn component(state: &ApiState, owner: &Owner, id: &str) -> Result<(ComponentKind, ComponentId), Error> {
+    let id = ids::parse(AGENT, id)?;
+    let workspace = state.runtime.workspace(owner).await?;
+    match agents::find(state, owner, &workspace, id).await? {
+        Some(found) => Ok((found.spec().kind(), found.spec().id().clone())),
+        None => Ok((ComponentKind::Agent, ids::component(id)?)),
+    }
+}
+
+/// `GET /sessions/{session_id}`
+async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let detail = of_path(&state, caller.owner(), &request).await?;
+    Ok(HttpResponse::Ok().json(shown(&state, caller.owner(), detail).await?))
+}
+
+/// `PATCH /sessions/{session_id}`
+async fn change(
+    state: Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+    Body(SessionChanges { title, tags }): Body<SessionChanges>,
+) -> Result<HttpResponse, Error> {
+    let detail = of_path(&state, caller.owner(), &request).await?;
+    let patch = SessionPatch { title, tags, ..SessionPatch::default() };
+    let detail = if patch.title.is_some() || patch.tags.is_some() {
+        state.runtime.change_session(caller.owner(), &detail.session.id, patch).await?
+    } else {
+        detail
+    };
+    Ok(HttpResponse::Ok().json(shown(&state, caller.owner(), detail).await?))
+}
+
+/// `DELETE /sessions/{session_id}`
+async fn delete(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let detail = of_path(&state, caller.owner(), &request).await?;
+    state.runtime.delete_session(caller.owner(), &detail.session.id, None).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The session that the address names.
+///
+/// # Errors
+/// 400 for what is no id, 404 for one of nothing.
+pub(super) async fn of_path(
+    state: &ApiState,
+    owner: &Owner,
+    request: &HttpRequest,
+) -> Result<SessionDetail, Error> {
+    let id = ids::parse(SESSION, &path_text(request, "session_id"))?;
+    let id = ids::session_id(state, owner, id).await?;
+    Ok(state.runtime.session(owner, &id).await?)
+}
+
+/// A session as it is now.
+pub(super) async fn shown(
+    state: &ApiState,
+    owner: &Owner,
+    detail: SessionDetail,
+) -> Result<SessionBody, runtime::Error> {
+    let standing = state.runtime.standing(owner, &detail.session).await?;
+    Ok(SessionBody::new(detail, standing))
+}
+
+/// Sessions as they are now; by the ids they are shown under they are found again.
+pub(super) async fn shown_all(
+    state: &ApiState,
+    owner: &Owner,
+    sessions: Vec<SessionDetail>,
+) -> Result<Vec<SessionBody>, Error> {
+    ids::remember(state, owner, sessions.iter().map(|detail| &detail.session.id)).await?;
+    let mut all = Vec::with_capacity(sessions.len());
+    for detail in sessions {
+        all.push(shown(state, owner, detail).await?);
+    }
+    Ok(all)
+}
