@@ -64,6 +64,7 @@ mod triage_issues;
 mod triage_links;
 // The triage surface: evidence and documents.
 mod triage_documents;
+mod triage_drafts;
 mod triage_evidence;
 
 // What these stand on.
