@@ -49,6 +49,7 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod everruns_agents;
+mod everruns_channels;
 mod everruns_sessions;
 mod teams;
 mod waiting;

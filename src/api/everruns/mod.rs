@@ -11,14 +11,17 @@ mod agents;
 pub mod assignment;
 pub mod body;
 mod capabilities;
+mod channels;
 pub mod error;
 mod harnesses;
 pub mod ids;
 pub mod models;
+mod openapi;
 pub mod page;
 mod routes;
 mod session_body;
 mod sessions;
 pub mod time;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
