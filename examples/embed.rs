@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let catalog = Catalog::load("agents".as_ref(), &defaults).map_err(|faults| format!("{faults:?}"))?;
     let runtime = Runtime::open(Parts {
         extensions: Vec::new(),
+        vault: None,
         store: store::open(&StoreConfig::Memory {}, "data".as_ref()).await?.store,
         models: Models::default().with("scripted", Arc::new(Scripted::new(ScriptedConfig::default())?)),
         registry,

@@ -25,6 +25,7 @@ use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
+use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
@@ -70,6 +71,7 @@ impl App {
                 body: Duration::from_secs(config.server.body_seconds),
             },
             streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
+            everruns: api::everruns::Shared::default(),
             docs: true,
         });
         let (server, address) = listen(config, state)?;
@@ -170,6 +172,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         registry,
         catalog,
         extensions: Vec::new(),
+        vault: vault()?,
         clock,
         queue_depth,
         most_at_once,
@@ -181,6 +184,16 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         lost.settle().with_context(|| format!("the data folder {}", config.data.display()))?;
     }
     Ok(runtime)
+}
+
+/// The variable that holds the key secrets are sealed with.
+const SECRETS_KEY: &str = "SECRETS_ENCRYPTION_KEY";
+
+fn vault() -> Result<Option<Vault>> {
+    match std::env::var(SECRETS_KEY) {
+        Ok(key) if !key.is_empty() => Vault::new(&key).map(Some).context(SECRETS_KEY),
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 fn registry() -> Registry {

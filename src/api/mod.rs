@@ -57,6 +57,8 @@ pub struct ApiState {
     pub limits: Limits,
     /// A place for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// What the Everruns surface keeps.
+    pub everruns: everruns::Shared,
     /// Whether the interface's description is served: `/openapi.json`, `/docs` and `/redoc`.
     pub docs: bool,
 }

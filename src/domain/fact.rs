@@ -354,6 +354,9 @@ pub enum Decision {
     Executed {
         /// What the model reads.
         result: String,
+        /// Whether it failed there, or was not done at all.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        failed: bool,
     },
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here awaits, reads a clock or touches a disk. What belongs here is what must mean the same to a
 //! store, a model, a tool and a surface; wire formats do not, each surface has its own.
 
+pub mod conversation;
 pub mod document;
 pub mod fact;
 pub mod file;

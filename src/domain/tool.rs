@@ -134,6 +134,9 @@ pub struct ToolResult {
     pub state: Vec<Change>,
 }
 
+/// How the result of a call begins that was given up because it took too long.
+pub const TIMED_OUT: &str = "the tool took longer than";
+
 /// Longest result a tool may return; the rest is cut with a note.
 pub const MAX_RESULT_BYTES: usize = 256 * 1024;
 

@@ -354,7 +354,8 @@ impl AgentMachine {
                     ToolResult::failed(format!("A person rejected this call: {note}"))
                 }
             }
-            Decision::Executed { result } => ToolResult::done(result.clone()),
+            Decision::Executed { result, failed: false } => ToolResult::done(result.clone()),
+            Decision::Executed { result, failed: true } => ToolResult::failed(result.clone()),
         };
         Some(Fact::ToolFinished { call: answer.call.clone(), result })
     }

@@ -12,7 +12,7 @@ use crate::capability::toolbox::{ToolEntry, Toolbox};
 use crate::domain::Object;
 use crate::domain::id::CallId;
 use crate::domain::state::merge;
-use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
+use crate::domain::tool::{Effect, TIMED_OUT, ToolCall, ToolResult, Verdict};
 use crate::machine::ToolOrder;
 
 impl Inner {
@@ -52,7 +52,7 @@ impl Inner {
         let mut result = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => ToolResult::failed("the tool failed in a way it should not"),
-            Err(_) => ToolResult::failed(format!("the tool took longer than {limit:?} and was given up")),
+            Err(_) => ToolResult::failed(format!("{TIMED_OUT} {limit:?} and was given up")),
         };
         result.state = own.into_changes();
         result

@@ -153,7 +153,7 @@ impl Inner {
         if cancel || !answers.calls.is_empty() || !answers.steps.is_empty() {
             match self.wake(&mark.owner, mark.run, told, Claim::none()).await {
                 // Somebody was faster.
-                Ok(()) | Err(Error::Conflict(_) | Error::NoRun(_)) => {}
+                Ok(_) | Err(Error::Conflict(_) | Error::NoRun(_)) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -305,6 +305,11 @@ impl Driver {
         self.first
     }
 
+    /// The last entry that was written, pieces not counted.
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
     /// Whether everything known of it is written.
     pub(super) fn is_written(&self) -> bool {
         self.is_accepted() && self.unwritten.is_empty()

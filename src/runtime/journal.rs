@@ -96,7 +96,8 @@ impl Room {
         self.head.send_replace(Mark::Gone);
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether the log was taken away; its session may be there again, in another room.
+    pub(super) fn is_closed(&self) -> bool {
         *self.head.borrow() == Mark::Gone
     }
 

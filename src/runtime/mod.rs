@@ -2,13 +2,15 @@
 //!
 //! [`Runtime`] is everything a surface may ask. Behind it: `runs` accepts them, `wake` tells them things, `lanes`
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
-//! what lies beside a write, `past` what was said before, `forks` begins with what another run said, `reading` finds runs
-//! and their entries, `sessions` keeps what they belong to, `team` is how a leader hands work on, `deadlines` ends pauses,
-//! `receipts` sees to it that an order that comes twice is carried out once, `recovery` takes up what a crash left.
+//! what lies beside a write, `conversing` takes a session as one conversation, `past` what was said before, `forks`
+//! begins with what another run said, `reading` finds runs and their entries, `sessions` keeps what they belong to,
+//! `team` is how a leader hands work on, `deadlines` ends pauses, `receipts` sees to it that an order that comes twice
+//! is carried out once, `recovery` takes up what a crash left.
 
 pub mod agents;
 mod calls;
 pub mod catalog;
+mod conversing;
 mod deadlines;
 mod desk;
 pub mod documents;
@@ -30,8 +32,9 @@ mod runs;
 mod session_fork;
 mod sessions;
 mod settle;
-mod storage;
+pub mod storage;
 mod team;
+pub mod vault;
 mod wake;
 pub mod workspace;
 
@@ -55,6 +58,7 @@ use lanes::Lanes;
 use receipts::Receipts;
 pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
+use vault::Vault;
 use workspace::{Extension, Workspace, Workspaces};
 
 /// Everything a surface may ask. Cheap to clone.
@@ -73,6 +77,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// What owners may add to that.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Seals secrets; without it none are kept.
+    pub vault: Option<Vault>,
     /// Time and names.
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
@@ -89,6 +95,7 @@ struct Inner {
     base: Workspace,
     extensions: Vec<Arc<dyn Extension>>,
     workspaces: Workspaces,
+    vault: Option<Arc<Vault>>,
     clock: Arc<dyn Clock>,
     queue_depth: usize,
     /// One for each run that may be driven or wait for it.
@@ -117,6 +124,7 @@ impl Runtime {
             base: Workspace::new(parts.catalog, parts.registry, parts.models),
             extensions: parts.extensions,
             workspaces: Workspaces::default(),
+            vault: parts.vault.map(Arc::new),
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
@@ -171,6 +179,11 @@ impl Runtime {
         &self.0.base.catalog
     }
 
+    /// Seals secrets, if there is a key to do it with.
+    pub fn vault(&self) -> Option<&Arc<Vault>> {
+        self.0.vault.as_ref()
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
@@ -181,7 +194,7 @@ impl Runtime {
         self.0.since
     }
 
-    /// A name never used before: a UUIDv7 that sorts after earlier ones.
+    /// A name never used before; later ones sort after earlier ones.
     pub fn fresh(&self) -> Uuid {
         self.0.clock.fresh()
     }

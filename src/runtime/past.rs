@@ -13,7 +13,7 @@ const KEPT_RUNS: usize = 8;
 /// Longest run that is kept, in bytes of its texts.
 const KEPT_BYTES: usize = 16 * 1024;
 
-/// What a completed run said.
+/// What a run said.
 #[derive(Debug)]
 pub(super) struct PastRun {
     pub(super) id: RunId,

@@ -93,6 +93,30 @@ impl Runtime {
         self.0.entries(owner, run).await
     }
 
+    /// Where a session's log ends.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn head(&self, owner: &Owner, session: &SessionId) -> Result<Seq, Error> {
+        let log = Log { owner: owner.clone(), session: session.clone() };
+        Ok(self.store().head(&log).await?)
+    }
+
+    /// Entries of a session's log after `after`, at most so many; fewer only where it ends.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn log(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let log = Log { owner: owner.clone(), session: session.clone() };
+        Ok(self.store().read(&log, after, limit).await?)
+    }
+
     /// The latest runs of a session, newest first, before a given one.
     pub(super) async fn run_page(
         &self,

@@ -358,6 +358,19 @@ impl Runtime {
         let Log { owner, session } = log;
         let room = self.journal().room(log);
         let mut memory = room.pen().await;
+        if room.is_closed() {
+            // Somebody else was faster. What is there now was made since, and has another pen.
+            return Ok(());
+        }
+        loop {
+            let files = self.files_to_forget(owner, session).await?;
+            if files.is_empty() {
+                break;
+            }
+            self.documents(owner).write(files).await?;
+        }
+        let values = self.values_to_forget(owner, session).await?;
+        self.documents(owner).write(values).await?;
         loop {
             let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
             let mut batch = Batch::default();

@@ -19,11 +19,14 @@ use crate::domain::fact::{Fact, Failure, Outcome, RunStart, Seq};
 use crate::domain::id::{ModelName, Owner, RunId, SessionId};
 use crate::domain::message::{Message, ModelCall, Usage};
 use crate::domain::run::{Run, Session, Status};
-use crate::domain::spec::{AgentSpec, Spec};
+use crate::domain::spec::{AgentSpec, Source, Spec};
 use crate::domain::state;
 use crate::domain::view::RunView;
 use crate::machine::News;
 use crate::store::{Expect, Log};
+
+/// Runs read at a time, at most.
+const LARGEST_STEP: usize = 256;
 
 /// Why a run cannot begin.
 pub(super) enum Unprepared {
@@ -114,46 +117,88 @@ async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Erro
     Ok((desk.data.state.unwrap_or_default(), has_past))
 }
 
-/// What the latest completed runs before this one said, oldest first.
+/// What the latest runs before this one said, oldest first: those that were completed, or all that are over.
 async fn past(inner: &Inner, room: &Room, view: &RunView, wanted: usize) -> Result<Vec<Arc<PastRun>>, Error> {
     if wanted == 0 {
         return Ok(Vec::new());
     }
-    if let Some(past) = room.past().latest(wanted) {
+    let scope = Scope::of(view);
+    if scope == Scope::Completed
+        && let Some(past) = room.past().latest(wanted)
+    {
         return Ok(past);
     }
     let runs = earlier_runs(inner, &room.log, view, wanted).await?;
     let mut past = Vec::with_capacity(runs.len());
     for run in &runs {
-        past.extend(past_run(inner, &room.log.owner, run).await?.map(Arc::new));
+        past.extend(past_run(inner, &room.log.owner, run, scope).await?.map(Arc::new));
     }
-    room.past().learn(&past, past.len() < wanted);
+    if scope == Scope::Completed {
+        room.past().learn(&past, past.len() < wanted);
+    }
     Ok(past)
 }
 
+/// Which earlier runs are part of the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those that have an answer: of an agent in a file.
+    Completed,
+    /// All, each with how it ended: of an agent that a client made.
+    Ended,
+}
+
+impl Scope {
+    /// For the agent that is about to run.
+    fn of(view: &RunView) -> Self {
+        match agent_of(&view.spec).map(|agent| agent.source).unwrap_or_default() {
+            Source::File => Self::Completed,
+            Source::Client => Self::Ended,
+        }
+    }
+
+    fn takes(self, status: Status) -> bool {
+        match status {
+            Status::Completed => true,
+            Status::Cancelled | Status::Failed => self == Self::Ended,
+            Status::Pending | Status::Running | Status::Paused | Status::Replaced => false,
+        }
+    }
+}
+
 /// Nothing for a run that is damaged: the conversation goes on without it.
-async fn past_run(inner: &Inner, owner: &Owner, run: &Run) -> Result<Option<PastRun>, Error> {
+async fn past_run(inner: &Inner, owner: &Owner, run: &Run, scope: Scope) -> Result<Option<PastRun>, Error> {
     let entries = match inner.entries(owner, run).await {
         Err(Error::Damaged) => return Ok(None),
         entries => entries?,
     };
-    Ok(RunView::of(run.id, &entries).as_ref().map(PastRun::of))
+    Ok(RunView::of(run.id, &entries).as_ref().map(|view| match scope {
+        Scope::Completed => PastRun::of(view),
+        Scope::Ended => PastRun { id: view.run, messages: view.conversation() },
+    }))
 }
 
-/// The latest completed runs before this one, oldest first.
+/// The latest runs before this one that are part of the conversation, oldest first.
 async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -> Result<Vec<Run>, Error> {
-    let mut found: Vec<Run> = Vec::with_capacity(wanted);
+    let scope = Scope::of(view);
+    let mut found: Vec<Run> = Vec::new();
     let mut before = None;
-    let step = wanted.saturating_add(4);
-    // A session whose latest runs all failed is not searched to its beginning.
-    for _ in 0..8 {
+    let step = wanted.saturating_add(4).min(LARGEST_STEP);
+    // Of a session whose latest runs all failed the beginning is not searched for those that did not.
+    let steps = if scope == Scope::Ended { usize::MAX } else { 8_usize.max(wanted / step + 1) };
+    for _ in 0..steps {
         if found.len() >= wanted {
             break;
         }
         let page = inner.run_page(&log.owner, &log.session, before, step).await?;
         let last = page.len() < step;
         before = page.last().map(|run| (run.first, run.id));
-        let fit = |run: &&Run| run.status == Status::Completed && run.parent.is_none() && run.id != view.run;
+        let fit = |run: &&Run| {
+            scope.takes(run.status)
+                && run.parent.is_none()
+                && run.id != view.run
+                && (scope == Scope::Completed || run.created <= view.created)
+        };
         found.extend(page.iter().filter(fit).cloned());
         if last {
             break;
@@ -174,7 +219,12 @@ pub(super) async fn history(
     let mut messages = Vec::new();
     for run in runs {
         let Ok(run) = inner.stored_run(&log.owner, *run).await else { continue };
-        messages.extend(past_run(inner, &log.owner, &run).await?.into_iter().flat_map(|past| past.messages));
+        messages.extend(
+            past_run(inner, &log.owner, &run, Scope::of(view))
+                .await?
+                .into_iter()
+                .flat_map(|past| past.messages),
+        );
     }
     messages.extend(inner.said_before(&log.owner, view).await?);
     Ok(messages)

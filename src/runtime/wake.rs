@@ -13,8 +13,9 @@ use super::driver::Part;
 use super::error::Error;
 use super::lanes::{LiveRun, Stage};
 use super::receipts::Claim;
-use crate::domain::fact::Place;
+use crate::domain::fact::{Answer, Decision, Place, Seq};
 use crate::domain::id::{Owner, RunId};
+use crate::domain::message::Input;
 use crate::domain::run::{Answers, Run, Status};
 use crate::domain::view::RunView;
 use crate::machine::{Heard, Machine, News};
@@ -22,6 +23,9 @@ use crate::store::Log;
 
 /// How soon a run that is about to be let go is claimed again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(1);
+
+/// The result of a call that a message came in the place of.
+const SUPERSEDED: &str = "cancelled: superseded by a new message";
 
 impl Inner {
     /// Stops a run: one that is driven soon, any other before this returns. A run below another is stopped with the
@@ -47,7 +51,7 @@ impl Inner {
         if stored.status.is_over() {
             return Err(Error::Conflict(format!("run {run} is over")));
         }
-        self.wake(owner, run, Told::Stop(reason), Claim::none()).await
+        self.wake(owner, run, Told::Stop(reason), Claim::none()).await.map(drop)
     }
 
     /// Tells a run that waits, or those below it, what was decided; when this returns, it is stored.
@@ -59,16 +63,17 @@ impl Inner {
         claim: Claim,
     ) -> Result<(), Error> {
         let stored = self.stored_run(owner, run).await?;
-        self.wake(owner, stored.root.unwrap_or(run), Told::Answers(answers), claim).await
+        self.wake(owner, stored.root.unwrap_or(run), Told::Answers(answers), claim).await.map(drop)
     }
 
+    /// Tells a run that waits something; the last entry that this made.
     pub(super) async fn wake(
         self: &Arc<Self>,
         owner: &Owner,
         root: RunId,
         told: Told,
         claim: Claim,
-    ) -> Result<(), Error> {
+    ) -> Result<Seq, Error> {
         let stored = self.waiting_run(owner, root).await?;
         let live = LiveRun::new(root, Log { owner: owner.clone(), session: stored.session });
         // Its driver has shown the pause and is about to let go, or somebody else is waking it and will have
@@ -91,24 +96,43 @@ impl Inner {
         live: Arc<LiveRun>,
         told: Told,
         claim: Claim,
-    ) -> Result<(), Error> {
+    ) -> Result<Seq, Error> {
         // Read again: before the claim somebody else may have woken it.
         let stored = self.waiting_run(owner, live.run).await?;
-        let (news, below) = match told {
-            Told::Stop(reason) => (News::Cancelled { reason }, Vec::new()),
-            Told::Answers(answers) => self.heard(owner, &stored, answers).await?,
+        let (news, below, then) = match told {
+            Told::Stop(reason) => (News::Cancelled { reason }, Vec::new(), None),
+            Told::Answers(answers) => {
+                let (news, below) = self.heard(owner, &stored, answers).await?;
+                (news, below, None)
+            }
+            Told::Instead(input) => {
+                (self.superseded(owner, &stored).await?, Vec::new(), Some(News::Steered(input)))
+            }
         };
         let mut driver = self.driver_of(&stored, live.clone()).await?.claimed(claim).with_below(below);
         driver.take(news)?;
         if driver.is_written() {
             return Err(not_waiting(stored.id));
         }
+        then.map_or(Ok(()), |then| driver.take(then))?;
         driver.write_opening().await?;
+        let last = driver.last();
         if driver.is_at_rest() && live.rest(driver.view()) {
             self.lanes.release(&live);
-            return Ok(());
+            return Ok(last);
         }
-        self.enter(driver, None).await.map(drop)
+        self.enter(driver, None).await.map(|_| last)
+    }
+
+    /// All that a run waits for is called off.
+    async fn superseded(&self, owner: &Owner, stored: &Run) -> Result<News, Error> {
+        let machine = self.replayed(owner, stored).await?;
+        let waiting = machine.view().waiting.iter();
+        let answers = waiting.map(|call| Answer {
+            call: call.clone(),
+            decision: Decision::Executed { result: SUPERSEDED.into(), failed: true },
+        });
+        Ok(News::Answered(Heard { answers: answers.collect(), ..Heard::default() }))
     }
 
     async fn waiting_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {
@@ -212,6 +236,8 @@ pub(super) enum Told {
     Stop(String),
     /// What was decided.
     Answers(Answers),
+    /// A message, in place of what it waits for.
+    Instead(Input),
 }
 
 fn not_waiting(run: RunId) -> Error {

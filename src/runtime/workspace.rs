@@ -15,6 +15,7 @@ use crate::capability::registry::Registry;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::id::{ComponentId, ModelName, Owner};
 use crate::domain::spec::{AgentSpec, Spec};
+use crate::domain::tool::ToolSpec;
 use crate::llm::Models;
 
 /// A component as it was composed, and its tools.
@@ -65,6 +66,11 @@ impl Workspace {
             tracing::warn!(agent = %agent.id, "the agent cannot be composed: {fault}");
             Arc::default()
         })
+    }
+
+    /// What the model of a run may call, as far as that is known before it is asked.
+    pub fn tools_of(&self, spec: &Arc<Spec>, components: &[Arc<Spec>]) -> Vec<ToolSpec> {
+        self.toolbox(spec, components).map(|toolbox| toolbox.specs()).unwrap_or_default()
     }
 
     /// The tools of a component. Composed once for what is in the catalog; a run that was started with another

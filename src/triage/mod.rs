@@ -4,13 +4,41 @@
 //! counts, its feed and what hangs on it are one write (`work`). The few fields that issues are filtered and sorted by
 //! are kept in memory besides (`index`), read at first use.
 
+pub mod affected;
+mod binding;
+pub mod canonical;
+pub mod category;
+pub mod comments;
+mod desk;
+pub mod diff;
+pub mod document;
+pub mod documents;
+pub mod drafts;
+pub mod entry;
 pub mod error;
 pub mod evidence;
+pub mod feed;
+pub mod flag;
 pub mod form;
+pub mod index;
+pub mod intent;
+pub mod issue;
+pub mod issues;
+pub mod link;
+mod links;
+pub mod moment;
+pub mod page;
+pub mod patch;
+pub mod relation;
+pub mod ties;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use uuid::Uuid;
+
+use self::desk::Desk;
 use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
 use crate::runtime::Runtime;
@@ -25,16 +53,11 @@ struct Boards {
     desks: Mutex<HashMap<Owner, Arc<Desk>>>,
 }
 
-/// What the server holds of a board beside what is stored.
-#[derive(Default)]
-struct Desk {}
-
 /// One owner's board. Cheap to clone.
 #[derive(Clone)]
 pub struct Board {
     runtime: Runtime,
     documents: Documents,
-    #[expect(dead_code, reason = "issues come next")]
     desk: Arc<Desk>,
 }
 
@@ -66,6 +89,11 @@ impl Board {
     /// What the owner keeps.
     pub fn documents(&self) -> &Documents {
         &self.documents
+    }
+
+    /// A name never used before.
+    fn fresh(&self) -> Uuid {
+        self.runtime.fresh()
     }
 
     /// The time.

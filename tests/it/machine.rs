@@ -212,7 +212,7 @@ fn decided(waiting: &[CallId], at: u8, what: u8) -> Answer {
     let decision = match what {
         0 => Decision::Approved { values: Object::new() },
         1 => Decision::Rejected { note: None },
-        _ => Decision::Executed { result: "done elsewhere".into() },
+        _ => Decision::Executed { result: "done elsewhere".into(), failed: false },
     };
     Answer { call, decision }
 }

@@ -50,10 +50,20 @@ mod agentos_workflows;
 mod clients;
 mod everruns_agents;
 mod everruns_channels;
+mod everruns_client_tools;
+mod everruns_events;
 mod everruns_sessions;
 mod teams;
 mod waiting;
 mod workflows;
+
+// The triage surface.
+mod triage_feed;
+mod triage_issues;
+mod triage_links;
+// The triage surface: evidence and documents.
+mod triage_documents;
+mod triage_evidence;
 
 // What these stand on.
 #[path = "../../benches/soak/dice.rs"]

@@ -371,6 +371,38 @@ async fn whoever_waits_for_a_run_hears_when_its_session_is_deleted() {
     assert_eq!(runtime.stop(PATIENCE).await, 0);
 }
 
+#[tokio::test]
+async fn a_session_made_again_between_two_deletions_at_once_is_whole() {
+    let tape = Tape::blank().await;
+    let stage = Stage::new(tape.clone(), |_| Line::Say(vec!["Said."]));
+    let runtime = stage.open().await;
+    let old = stage.start(&runtime, "s1").await;
+    finished(&runtime, old.run).await;
+    let delete = || {
+        let runtime = runtime.clone();
+        tokio::spawn(async move { runtime.delete_session(&owner(), &"s1".parse().unwrap(), None).await })
+    };
+    let held = tape.hold_lists().await;
+    let (one, other) = (delete(), delete());
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    // One of them takes the session away; the other has waited for that, and must not go on.
+    drop(held);
+    let held = tape.hold_lists().await;
+    soon(one).await.unwrap().unwrap();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let new = stage.start(&runtime, "s1").await;
+    drop(held);
+    soon(other).await.unwrap().unwrap();
+    assert_eq!(finished(&runtime, new.run).await.text(), "Said.");
+    let runs = runtime.runs(&owner(), &new.session).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [new.run]);
+    assert_eq!(runtime.stop(PATIENCE).await, 0);
+}
+
 fn approves(run: RunId, call: &str) -> Command {
     let decision = Decision::Approved { values: Default::default() };
     Command::Answer(Answers::of_calls(run, vec![Answer { call: call.parse().unwrap(), decision }]))

@@ -192,6 +192,7 @@ macro_rules! tests_on {
 mod damage;
 mod dump;
 mod durability;
+mod full_disk;
 mod killed;
 mod logs;
 mod model;

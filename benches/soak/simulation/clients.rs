@@ -164,7 +164,7 @@ impl Client {
         let note = format!("answer {number}");
         let decision = match self.dice.below(6) {
             0 => Decision::Rejected { note: Some(note) },
-            1 => Decision::Executed { result: note },
+            1 => Decision::Executed { result: note, failed: false },
             _ => {
                 let values = json!({"note": note}).as_object().cloned().unwrap_or_default();
                 Decision::Approved { values }

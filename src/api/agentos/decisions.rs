@@ -220,11 +220,11 @@ fn of_call(gate: &Gate, tool: &Object, call: &Call) -> Option<Decision> {
     }
     if gate.feedback && !call.doubted {
         let result = feedback::chosen(call, tool.get("user_feedback_schema")?)?;
-        return Some(Decision::Executed { result });
+        return Some(Decision::Executed { result, failed: false });
     }
     let is_told = call.doubted && tool.get("result").is_some_and(|result| !result.is_null());
     if gate.external || is_told {
-        return text(tool, "result").map(|result| Decision::Executed { result });
+        return text(tool, "result").map(|result| Decision::Executed { result, failed: false });
     }
     if gate.confirmation && confirmed.is_none() {
         return None;

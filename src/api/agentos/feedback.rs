@@ -11,7 +11,7 @@ const RECEIVED: &str = "User feedback received: ";
 /// The questions of a call, each with what was chosen once somebody did.
 pub(super) fn schema(call: &Call) -> Value {
     let chosen = match call.answer.as_ref().map(|answer| &answer.decision) {
-        Some(Decision::Executed { result }) => result.strip_prefix(RECEIVED),
+        Some(Decision::Executed { result, .. }) => result.strip_prefix(RECEIVED),
         Some(Decision::Approved { .. } | Decision::Rejected { .. }) | None => None,
     };
     let chosen: Option<Value> = chosen.and_then(|list| serde_json::from_str(list).ok());

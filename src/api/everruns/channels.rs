@@ -17,7 +17,7 @@ use super::body::Body;
 use super::error::Error;
 use super::page::Query;
 use super::session_body::{NewSessionForm, SessionBody};
-use super::{agents, ids, sessions};
+use super::{agents, event_routes, ids, messages, models, place, sessions, turns};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{self, Endpoint};
@@ -37,12 +37,17 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
         Endpoint::get("/sessions", list),
         Endpoint::post("/sessions", create).once(),
     ];
-    let session = vec![
+    let mut session = vec![
         Endpoint::get("", read),
         Endpoint::post("/question-answers", not_built),
         Endpoint::post("/tool-approvals", not_built),
         Endpoint::post("/runtime-auth", not_built),
     ];
+    let shared = [messages::table(), event_routes::table(), turns::table()].into_iter().flatten();
+    session.extend(shared.filter_map(|mut endpoint| {
+        endpoint.path = endpoint.path.strip_prefix("/sessions/{session_id}")?.to_owned();
+        Some(endpoint)
+    }));
     let session = web::scope("/channels/{agent}/sessions/{session_id}")
         .configure(|routes| endpoint::mount(session, routes))
         .wrap(from_fn(belonging));
@@ -76,7 +81,7 @@ async fn card(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Re
         "auth": [],
         "links": { "sessions": format!("{}/sessions", request.path()) },
     });
-    let description = super::models::leader(&spec).and_then(|agent| agent.description.clone());
+    let description = models::leader(&spec).and_then(|agent| agent.description.clone());
     if let (Some(fields), Some(description)) = (card.as_object_mut(), description) {
         fields.insert("description".into(), description.into());
     }
@@ -143,7 +148,7 @@ async fn list(
 
 /// `GET /channels/{agent}/sessions/{session_id}`
 async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let detail = sessions::of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     let shown = sessions::shown(&state, caller.owner(), detail).await?;
     Ok(HttpResponse::Ok().json(ChannelSession::from(shown)))
 }
@@ -168,7 +173,7 @@ async fn belonging(
 
 async fn check(state: &ApiState, owner: &Owner, request: &HttpRequest) -> Result<(), Error> {
     let spec = agent(state, owner, request).await?.spec();
-    let session = sessions::of_path(state, owner, request).await?.session;
+    let session = place::session(state, owner, request).await?;
     let user = end_user(request)?;
     let its_own = session.kind == spec.kind() && session.component.as_ref() == Some(spec.id());
     let his_own = user.is_none() || session.user == user;

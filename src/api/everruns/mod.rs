@@ -13,15 +13,47 @@ pub mod body;
 mod capabilities;
 mod channels;
 pub mod error;
+mod event_routes;
+pub mod events;
 mod harnesses;
 pub mod ids;
+pub mod message_form;
+mod messages;
 pub mod models;
 mod openapi;
 pub mod page;
+pub mod place;
 mod routes;
 mod session_body;
 mod sessions;
 pub mod time;
+mod turns;
+
+use std::time::Duration;
 
 pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
+
+/// What this surface keeps between requests.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Places in logs from which telling can go on.
+    pub memory: events::memory::Memory,
+    /// When streams say something though nothing happens.
+    pub pulse: Pulse,
+}
+
+/// When streams say something though nothing happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// After so much silence a comment.
+    pub heartbeat: Duration,
+    /// After about so long the client is asked to come back.
+    pub cycle: Duration,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(30), cycle: Duration::from_secs(300) }
+    }
+}

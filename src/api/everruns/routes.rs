@@ -4,7 +4,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{agents, capabilities, channels, harnesses, sessions};
+use super::{agents, capabilities, channels, event_routes, harnesses, messages, sessions, turns};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
@@ -27,6 +27,14 @@ async fn nowhere() -> Result<&'static str, Problem> {
 
 /// All of it, below [`ROOT`].
 pub(super) fn table() -> Vec<Endpoint> {
-    let tables = [agents::table(), sessions::table(), capabilities::table(), harnesses::table()];
+    let tables = [
+        agents::table(),
+        sessions::table(),
+        messages::table(),
+        event_routes::table(),
+        turns::table(),
+        capabilities::table(),
+        harnesses::table(),
+    ];
     tables.into_iter().flatten().collect()
 }

@@ -3,10 +3,24 @@
 //! `routes` is its table of contents. `envelope` and `error` are what every answer looks like, `body` and `query` how
 //! requests are read; the other files are the handlers, and what they answer with (`…_body`).
 
+mod affected;
 pub mod body;
+mod conversation_body;
+mod conversations;
+mod document_body;
+mod documents;
+pub mod entry_body;
 pub mod envelope;
 pub mod error;
+mod evidence_routes;
+mod feed;
+mod files;
+pub mod issue_body;
+mod issues;
+mod paging;
 pub mod query;
+mod relations;
+mod resources;
 mod routes;
 
 pub use routes::configure;
@@ -35,13 +49,17 @@ pub(super) fn path_uuid(request: &HttpRequest, name: &str, what: &'static str) -
     found.ok_or_else(|| triage::error::Error::NotFound(what).into())
 }
 
+/// The issue in the address.
+///
+/// # Errors
+/// 404 for what is no id.
+pub(super) fn path_issue(request: &HttpRequest) -> Result<Uuid, Error> {
+    path_uuid(request, "id", "Issue")
+}
+
 /// A moment: RFC 3339 in UTC, with milliseconds.
 pub(super) fn moment(at: Timestamp) -> String {
-    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
-    match jiff::Timestamp::from_microsecond(micros) {
-        Ok(moment) => format!("{moment:.3}"),
-        Err(_) => "9999-12-31T23:59:59.999Z".into(),
-    }
+    triage::moment::written(at)
 }
 
 #[cfg(test)]

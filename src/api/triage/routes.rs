@@ -2,11 +2,15 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::api::endpoint::{self, Endpoint};
+use super::{evidence_routes, feed, issues, relations, resources};
+use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind};
 use crate::api::problem::Problem;
 
 /// Where the surface is.
 const ROOT: &str = "/v1/triage";
+
+/// Its group in documents.
+const TAG: &str = "Triage";
 
 /// Mounts the surface.
 pub fn configure(routes: &mut ServiceConfig) {
@@ -23,5 +27,187 @@ async fn nowhere() -> Result<&'static str, Problem> {
 
 /// All of it, below [`ROOT`].
 pub(super) fn table() -> Vec<Endpoint> {
-    Vec::new()
+    let mut table = issue_routes();
+    table.extend(evidence_routes::table());
+    table.extend(feed_routes());
+    table.extend(resource_routes());
+    table.extend(flag_routes());
+    table.extend(relation_routes());
+    table
+}
+
+/// What every answer is.
+const JSON: &[&str] = &["application/json"];
+
+const LIMIT: Parameter =
+    Parameter::new("limit", ParameterKind::Number(1), "At most as many, up to 100; default 50");
+const CURSOR: Parameter = Parameter::new("cursor", ParameterKind::Text, "Where the last page ended");
+
+fn issue_routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/issues", issues::create)
+            .named("create_triage_issue", TAG, "Open an issue")
+            .once()
+            .gives("201", "The issue", JSON),
+        Endpoint::get("/issues", issues::list)
+            .named("list_triage_issues", TAG, "List issues")
+            .query(&[LIMIT, CURSOR])
+            .query(&issue_filters())
+            .gives("200", "A page of issues", JSON),
+        Endpoint::get("/issues/{id}", issues::read)
+            .named("get_triage_issue", TAG, "Read an issue")
+            .gives("200", "The issue", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::patch("/issues/{id}", issues::change)
+            .named("update_triage_issue", TAG, "Change an issue")
+            .gives("200", "The issue, changed", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::delete("/issues/{id}", issues::delete)
+            .named("delete_triage_issue", TAG, "Delete an issue and all that hangs on it")
+            .gives("204", "It is gone", &[])
+            .fails("404", "There is no such issue"),
+        Endpoint::put("/issues/{id}/view", issues::view)
+            .named("view_triage_issue", TAG, "Note that the caller has seen the issue")
+            .gives("200", "When", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::get("/stats", issues::stats)
+            .named("get_triage_stats", TAG, "How many issues there are of what")
+            .gives("200", "Counts", JSON),
+    ]
+}
+
+fn issue_filters() -> [Parameter; 11] {
+    use ParameterKind::{Choice, Choices, Text};
+    const STATUSES: &[&str] = &["backlog", "todo", "in_progress", "in_review", "done", "closed"];
+    const RESOURCES: &[&str] = &["call", "sms_conversation", "file"];
+    [
+        Parameter::new(
+            "sort",
+            Choice(&["last_activity_at", "created_at", "severity", "status"]),
+            "Default: last_activity_at",
+        ),
+        Parameter::new("order", Choice(&["asc", "desc"]), "Default: desc"),
+        Parameter::new("search", Text, "Words that all occur in title or description"),
+        Parameter::new("status", Choices(STATUSES), "Any of these"),
+        Parameter::new("severity", Choices(&["critical", "high", "medium", "low"]), "Any of these"),
+        Parameter::new("category", Text, "Of this category, in any case; may be repeated"),
+        Parameter::new("resource_type", Choice(RESOURCES), "With evidence of this type"),
+        Parameter::new("owner_id", Text, "This user answers for it"),
+        Parameter::new("assignee_id", Text, "This user works on it"),
+        Parameter::new(
+            "date_field",
+            Choice(&["last_activity_at", "created_at"]),
+            "Default: last_activity_at",
+        ),
+        Parameter::new("date_range", Choice(&["24h", "7d", "30d", "90d"]), "Not older than this"),
+    ]
+}
+
+fn feed_routes() -> Vec<Endpoint> {
+    use ParameterKind::{Choice, Number, Text};
+    vec![
+        Endpoint::get("/issues/{id}/activity", feed::read)
+            .named("list_triage_activity", TAG, "Read an issue's feed")
+            .query(&[
+                LIMIT,
+                CURSOR,
+                Parameter::new("order", Choice(&["asc", "desc"]), "Default: desc"),
+                Parameter::new("entry_kind", Choice(&["issue", "agent"]), "Of this kind"),
+                Parameter::new("session_id", Text, "Of this agent session"),
+                Parameter::new("run_id", Text, "Of this run"),
+            ])
+            .gives("200", "A page of entries", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::get("/issues/{id}/activity/stream", feed::watch)
+            .named("watch_triage_activity", TAG, "Follow an issue's feed")
+            .query(&[Parameter::new(
+                "after",
+                Number(0),
+                "Goes on after this event; `Last-Event-ID` counts more",
+            )])
+            .gives("200", "entry, entry.updated and issue", &["text/event-stream"])
+            .fails("404", "There is no such issue"),
+        Endpoint::post("/issues/{id}/comments", feed::comment)
+            .named("add_triage_comment", TAG, "Comment on an issue; a mention of @norm sets Norm to work")
+            .once()
+            .gives("201", "The entry", JSON)
+            .fails("404", "There is no such issue"),
+    ]
+}
+
+fn resource_routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/issues/{id}/resources", resources::list)
+            .named("list_triage_resources", TAG, "List an issue's evidence")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of resource links", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::post("/issues/{id}/resources", resources::attach)
+            .named("add_triage_resource", TAG, "Attach evidence")
+            .gives("201", "The link", JSON)
+            .gives("200", "The link that was there", JSON)
+            .fails("404", "There is no such issue, or no such evidence"),
+        Endpoint::delete("/issues/{id}/resources/{resource_link_id}", resources::detach)
+            .named("remove_triage_resource", TAG, "Detach evidence")
+            .gives("204", "It is detached", &[])
+            .fails("404", "There is no such issue, or no such link"),
+        Endpoint::put("/issues/{id}/calls/{call_id}", resources::attach_call)
+            .named("add_triage_call", TAG, "Attach a call by its own id")
+            .gives("200", "The issue", JSON)
+            .fails("404", "There is no such issue, or no such call"),
+        Endpoint::delete("/issues/{id}/calls/{call_id}", resources::detach_call)
+            .named("remove_triage_call", TAG, "Detach a call by its own id")
+            .gives("204", "It is detached", &[])
+            .fails("404", "There is no such issue, or the call is not attached"),
+    ]
+}
+
+fn flag_routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/issues/{id}/flags", resources::flags)
+            .named("list_triage_flags", TAG, "List flags on an issue's calls")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of flags", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::post("/issues/{id}/flags", resources::flag)
+            .named("add_triage_flag", TAG, "Mark a moment of an attached call")
+            .gives("201", "The flag", JSON)
+            .fails("404", "There is no such issue")
+            .fails("409", "The call is not attached"),
+        Endpoint::delete("/issues/{id}/flags/{flag_id}", resources::unflag)
+            .named("remove_triage_flag", TAG, "Take a mark away")
+            .gives("204", "It is gone", &[])
+            .fails("404", "There is no such issue, or no such flag"),
+        Endpoint::get("/flag-types", resources::flag_types)
+            .named("list_triage_flag_types", TAG, "List types of flags that are used")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of types", JSON),
+    ]
+}
+
+fn relation_routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/issues/{id}/relations", relations::list)
+            .named("list_triage_relations", TAG, "List an issue's relations, from both sides")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of relations", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::post("/issues/{id}/relations", relations::create)
+            .named("add_triage_relation", TAG, "Tie an issue to another")
+            .gives("201", "The relation", JSON)
+            .gives("200", "The relation that was there", JSON)
+            .fails("404", "One of the issues is not there"),
+        Endpoint::delete("/issues/{id}/relations/{relation_id}", relations::delete)
+            .named("remove_triage_relation", TAG, "Untie an issue, from either side")
+            .gives("204", "It is gone", &[])
+            .fails("404", "There is no such issue, or no such relation"),
+        Endpoint::get("/categories", relations::categories)
+            .named("list_triage_categories", TAG, "List categories")
+            .query(&[LIMIT, Parameter::new("cursor", ParameterKind::Text, "The name of the last item")])
+            .gives("200", "A page of categories", JSON),
+        Endpoint::post("/categories", relations::create_category)
+            .named("create_triage_category", TAG, "Make a category")
+            .gives("201", "The category", JSON)
+            .gives("200", "The category that was there", JSON),
+    ]
 }

@@ -93,10 +93,23 @@ impl Tool for Calculator {
 
     async fn call(&self, call: Invocation<'_>) -> ToolResult {
         let number = |name| call.arguments.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
-        match self.operation.of(number("a"), number("b")) {
-            // A whole number is shown without a fraction: 42, not 42.0.
-            Ok(result) => ToolResult::done(result.to_string()),
+        let (a, b) = (number("a"), number("b"));
+        match self.operation.of(a, b) {
+            Ok(result) => {
+                let (operation, _) = self.operation.words();
+                let (result, a, b) = (short(result), short(a), short(b));
+                ToolResult::done(
+                    json!({"result": result, "operation": operation, "a": a, "b": b}).to_string(),
+                )
+            }
             Err(reason) => ToolResult::failed(reason),
         }
     }
+}
+
+/// A whole number without a fraction: 42, not 42.0.
+fn short(number: f64) -> Value {
+    let whole = number.fract() == 0.0 && number.abs() < 1e15;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number far below the limit")]
+    if whole { json!(number as i64) } else { json!(number) }
 }

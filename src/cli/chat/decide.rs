@@ -56,12 +56,12 @@ async fn about_call(view: &RunView, call: &Call, terminal: &mut Terminal) -> Res
         return Ok(said.map(|said| match said {
             Said::Yes => Decision::Approved { values: Object::new() },
             Said::No(note) => Decision::Rejected { note },
-            Said::Text(result) => Decision::Executed { result },
+            Said::Text(result) => Decision::Executed { result, failed: false },
         }));
     }
     if gate.external {
         let result = terminal.ask("  its result: ").await?;
-        return Ok(result.map(|result| Decision::Executed { result }));
+        return Ok(result.map(|result| Decision::Executed { result, failed: false }));
     }
     if gate.confirmation || gate.user_input.is_empty() {
         match yes_or_no(terminal, "  [y, or n and why] ", false).await? {

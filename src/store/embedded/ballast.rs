@@ -19,6 +19,8 @@ const SMALLEST: u64 = 2 * MIB;
 const SMALLEST_DISK: u64 = 16 * MIB;
 /// It takes one part of so many.
 const SHARE: u64 = 50;
+/// It is made where so many times its size are free.
+const AMPLE: u64 = 2;
 /// How long it is not tried again to bring it back.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -26,14 +28,26 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Ballast {
     path: PathBuf,
-    /// When to look whether it can come back; never while it is there.
-    missing: Mutex<Option<Instant>>,
+    /// How much it takes, in bytes; nothing on a small disk.
+    size: Option<u64>,
+    /// Nothing while it is there.
+    missing: Mutex<Option<Missing>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    /// When to look whether it can come back.
+    not_before: Instant,
+    /// Whether its room was needed.
+    released: bool,
 }
 
 impl Ballast {
     /// Makes the file if it is not there and there is ample room.
     pub(super) fn keep(folder: &Path) -> Self {
-        let ballast = Self { path: folder.join("ballast"), missing: Mutex::new(Some(Instant::now())) };
+        let size = statvfs(folder).ok().and_then(|disk| size_on(disk.f_blocks.saturating_mul(disk.f_frsize)));
+        let missing = Missing { not_before: Instant::now(), released: false };
+        let ballast = Self { path: folder.join("ballast"), size, missing: Mutex::new(Some(missing)) };
         ballast.restore();
         ballast
     }
@@ -41,8 +55,9 @@ impl Ballast {
     /// Removes the file; says whether that made room.
     pub(super) fn release(&self) -> bool {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        *missing = Some(Instant::now() + PAUSE);
         let removed = fs::remove_file(&self.path).is_ok();
+        let released = removed || missing.is_some_and(|missing| missing.released);
+        *missing = Some(Missing { not_before: Instant::now() + PAUSE, released });
         if removed {
             tracing::warn!("the disk is full: the room that was kept for this is used");
         }
@@ -52,33 +67,45 @@ impl Ballast {
     /// Brings the file back if it is missing and there is ample room again. Cheap while it is there.
     pub(super) fn restore(&self) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        if missing.is_none_or(|moment| Instant::now() < moment) {
-            return;
+        if let Some(Missing { not_before, released }) = *missing
+            && Instant::now() >= not_before
+        {
+            let not_before = Instant::now() + PAUSE;
+            *missing = if self.make() { None } else { Some(Missing { not_before, released }) };
         }
-        *missing = match make(&self.path) {
-            Ok(true) => None,
-            Ok(false) => Some(Instant::now() + PAUSE),
-            Err(error) => {
+    }
+
+    /// Whether its room is not in use: brings it back if it was released and there is ample room again.
+    pub(super) fn is_back(&self) -> bool {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.is_some_and(|missing| missing.released) && self.make() {
+            *missing = None;
+        }
+        missing.is_none_or(|missing| !missing.released)
+    }
+
+    /// Says whether the file is there now.
+    fn make(&self) -> bool {
+        self.size.is_some_and(|size| {
+            make(&self.path, size).unwrap_or_else(|error| {
                 tracing::debug!(%error, "no room can be kept for a full disk");
                 let _gone = fs::remove_file(&self.path);
-                Some(Instant::now() + PAUSE)
-            }
-        };
+                false
+            })
+        })
     }
 }
 
 /// Says whether the file is there now.
-fn make(path: &Path) -> io::Result<bool> {
+fn make(path: &Path, size: u64) -> io::Result<bool> {
     let disk = statvfs(path.parent().unwrap_or(path))?;
-    let total = disk.f_blocks.saturating_mul(disk.f_frsize);
     let available = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let Some(size) = size_on(total) else { return Ok(false) };
     // One that is shorter is what a crash left of making it.
     let there = fs::metadata(path).map_or(0, |found| found.len());
-    if there >= size.min(LARGEST) {
+    if there >= size {
         return Ok(true);
     }
-    if available < size.saturating_mul(4) {
+    if available < size.saturating_mul(AMPLE) {
         return Ok(false);
     }
     allocate(&File::create(path)?, size)?;
@@ -126,5 +153,7 @@ mod tests {
         assert!(!ballast.release());
         ballast.restore();
         assert!(!folder.path().join("ballast").exists(), "not at once");
+        assert!(ballast.is_back(), "unless somebody waits for it");
+        assert!(folder.path().join("ballast").exists());
     }
 }

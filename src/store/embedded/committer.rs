@@ -42,6 +42,12 @@ pub(super) struct Unit {
 }
 
 impl Unit {
+    /// Asks for nothing but a look at the engine. Nobody waits for its answer.
+    pub(super) fn empty() -> Self {
+        let (answer, _) = oneshot::channel();
+        Self { append: None, puts: Vec::new(), deletes: Vec::new(), forget: Vec::new(), bytes: 0, answer }
+    }
+
     fn only_takes_away(&self) -> bool {
         let takes = !self.deletes.is_empty() || !self.forget.is_empty();
         takes && self.append.is_none() && self.puts.is_empty()
@@ -122,9 +128,8 @@ impl Committer {
     }
 
     fn commit(&mut self, mut units: Vec<Unit>) {
-        if let Some(error) = self.logs.broken()
-            && !self.reopen.attempt(&self.engine, &self.logs)
-        {
+        if self.logs.broken().is_some() && !self.reopen.attempt(&self.engine, &self.logs) {
+            let error = self.logs.broken().unwrap_or(StoreError::Full);
             let is_refused = |unit: &mut Unit| error != StoreError::Full || !unit.only_takes_away();
             let refused: Vec<_> = units.extract_if(.., is_refused).collect();
             refuse(refused, &error);
@@ -176,11 +181,14 @@ impl Committer {
     /// The disk is full, and something is to be taken away from it: room was kept for that. Says whether there
     /// was some, and the engine is open again.
     fn make_room(&mut self) -> bool {
-        let had_some = self.engine.ballast().is_some_and(Ballast::release);
-        if had_some {
-            self.reopen.not_before = None;
+        if self.reopen.is_tight() {
+            return true;
         }
-        had_some && self.reopen.attempt(&self.engine, &self.logs)
+        if !self.engine.ballast().is_some_and(Ballast::release) {
+            return false;
+        }
+        self.reopen.hurry();
+        self.reopen.attempt(&self.engine, &self.logs) || self.reopen.is_tight()
     }
 
     /// Tries again what makes room; the rest of a group that met a full disk is refused.
@@ -198,7 +206,8 @@ impl Committer {
         }
     }
 
-    fn break_down(&self, error: &StoreError) {
+    fn break_down(&mut self, error: &StoreError) {
+        self.reopen.failed();
         tracing::error!(%error, "the store takes no more writes");
         self.logs.break_down(error.clone());
     }

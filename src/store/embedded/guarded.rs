@@ -55,6 +55,14 @@ impl<K: Kv> Kv for Guarded<K> {
         Ok(())
     }
 
+    fn failure(&self) -> Option<StoreError> {
+        self.engine.failure()
+    }
+
+    fn to_read(&self) -> Option<Result<Arc<dyn Kv>, StoreError>> {
+        guard(|| self.engine.to_read().transpose()).transpose()
+    }
+
     fn blocks(&self) -> bool {
         self.engine.blocks()
     }

@@ -131,8 +131,51 @@ impl Kv for Journaled {
         self.shared.write(changes)
     }
 
+    fn failure(&self) -> Option<StoreError> {
+        let failed = self.shared.lock().failed.clone();
+        failed.or_else(|| self.shared.engine.failure())
+    }
+
+    fn to_read(&self) -> Option<Result<Arc<dyn Kv>, StoreError>> {
+        self.shared.to_read()
+    }
+
     fn blocks(&self) -> bool {
         self.shared.engine.blocks()
+    }
+}
+
+/// What the engine held when it failed, and what is in the journal over it; to be read and no more.
+struct Reader {
+    shared: Arc<Shared>,
+    engine: Arc<dyn Kv>,
+}
+
+impl Kv for Reader {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.shared.recent.get(key).map_or_else(|| self.engine.get(key), Ok)
+    }
+
+    fn scan(
+        &self,
+        range: Range<&[u8]>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.shared.recent.scan_over(&*self.engine, range, direction, visit)
+    }
+
+    fn apply(&self, _: Arc<Changes>) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("it can only be read".into()))
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.engine.failure()
+    }
+
+    fn to_read(&self) -> Option<Result<Arc<dyn Kv>, StoreError>> {
+        self.engine.failure()?;
+        self.shared.to_read()
     }
 }
 
@@ -157,6 +200,12 @@ impl Drop for Journaled {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Front> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is in the journal stays there once the engine has failed: it has no more part in this.
+    fn to_read(self: &Arc<Self>) -> Option<Result<Arc<dyn Kv>, StoreError>> {
+        let engine = self.engine.to_read()?;
+        Some(engine.map(|engine| Arc::new(Reader { shared: Arc::clone(self), engine }) as Arc<dyn Kv>))
     }
 
     fn write(&self, changes: Arc<Changes>) -> Result<(), StoreError> {

@@ -49,6 +49,17 @@ pub(super) trait Kv: Send + Sync + 'static {
     /// what was kept, and nothing more may be applied.
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError>;
 
+    /// Why it takes no more writes after one of its own failed. Until it was opened again reads may fail, too.
+    fn failure(&self) -> Option<StoreError> {
+        None
+    }
+
+    /// Once it has failed by itself: what it held last, to be read and no more. For that the disk must be
+    /// readable, and need not take writes. Nothing if it has not failed so, or cannot be had like this.
+    fn to_read(&self) -> Option<Result<Arc<dyn Kv>, StoreError>> {
+        None
+    }
+
     /// Whether a read may wait for a disk, and so must not run on a thread of the executor.
     fn blocks(&self) -> bool {
         true

@@ -214,6 +214,11 @@ impl Logs {
         self.lock().broken.get_or_insert(error);
     }
 
+    /// The engine is open again, and the room that is kept for a full disk in use: nothing may grow.
+    pub(super) fn refuse_growth(&self) {
+        self.lock().broken = Some(StoreError::Full);
+    }
+
     /// Why writes are refused, if they are.
     pub(super) fn broken(&self) -> Option<StoreError> {
         self.lock().broken.clone()

@@ -13,7 +13,10 @@ mod committer;
 mod damage_tests;
 pub mod dump;
 mod entries;
+#[cfg(test)]
+mod failing_tests;
 mod folder;
+mod frozen;
 mod guarded;
 mod journal;
 #[cfg(test)]
@@ -36,7 +39,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -103,15 +106,33 @@ impl Engine {
         kv.ok_or_else(|| StoreError::Unavailable("it is being opened again".into()))
     }
 
-    /// Lets go of the engine, and waits for its last readers: it closes when they are done.
-    fn close(&self) {
-        let Some(old) = self.kv.send_replace(None) else { return };
-        let left = Arc::downgrade(&old);
-        drop(old);
+    /// Another engine than this one, as soon as there is one; gives up after a while.
+    async fn after(&self, old: &Weak<dyn Kv>) -> Option<Arc<dyn Kv>> {
+        let is_new = |kv: &Option<Arc<dyn Kv>>| {
+            kv.as_ref().is_some_and(|kv| !std::ptr::addr_eq(Arc::as_ptr(kv), old.as_ptr()))
+        };
+        let mut states = self.kv.subscribe();
+        let state = tokio::time::timeout(READERS_PATIENCE, states.wait_for(is_new)).await;
+        state.ok()?.ok()?.clone()
+    }
+
+    /// Waits for the last readers of the engine, and closes it. When this returns nothing of it writes any more:
+    /// it is dropped here and not by whoever read last, for closing writes, too.
+    ///
+    /// # Errors
+    /// When somebody reads for too long; then it stays.
+    fn close(&self) -> Result<(), StoreError> {
+        let Some(old) = self.kv.send_replace(None) else { return Ok(()) };
         let deadline = Instant::now() + READERS_PATIENCE;
-        while left.strong_count() > 0 && Instant::now() < deadline {
+        while Arc::strong_count(&old) > 1 {
+            if Instant::now() > deadline {
+                self.open(old);
+                return Err(StoreError::Unavailable("it is still being read".into()));
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
+        drop(old);
+        Ok(())
     }
 
     /// Shows a new one.
@@ -139,24 +160,51 @@ impl EmbeddedStore {
         Ok(Self { engine, logs, inbox: Some(sender), committer: Some(thread) })
     }
 
-    /// Reads where waiting for the disk holds nobody up.
+    /// Reads, and where an engine that has failed cannot, again from the one that takes its place.
     async fn reading<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+        read: impl Fn(&dyn Kv) -> Result<T, StoreError> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
+        let read = Arc::new(read);
         let kv = self.engine.kv().await?;
+        let old = Arc::downgrade(&kv);
+        let (found, failure) = self.reading_from(kv, Arc::clone(&read)).await?;
+        let Some(failure) = failure else { return found };
+        self.logs.break_down(failure);
+        // Nobody may write for a long time, so the committer is woken. If its queue is full, it is awake.
+        if let Some(inbox) = &self.inbox {
+            let _full = inbox.try_send(Unit::empty());
+        }
+        match self.engine.after(&old).await {
+            Some(kv) => self.reading_from(kv, read).await?.0,
+            None => found,
+        }
+    }
+
+    /// Reads where waiting for the disk holds nobody up. If that fails: why the engine takes no more writes.
+    async fn reading_from<T: Send + 'static>(
+        &self,
+        kv: Arc<dyn Kv>,
+        read: Arc<impl Fn(&dyn Kv) -> Result<T, StoreError> + Send + Sync + 'static>,
+    ) -> Result<(Result<T, StoreError>, Option<StoreError>), StoreError> {
+        let reading = move |kv: &dyn Kv| {
+            let found = read(kv);
+            let failed = matches!(found, Err(StoreError::Full | StoreError::Unavailable(_)));
+            let failure = if failed { kv.failure() } else { None };
+            (found, failure)
+        };
         if !kv.blocks() {
-            return read(&*kv);
+            return Ok(reading(&*kv));
         }
         let engine = Arc::clone(&self.engine);
         let reading = tokio::task::spawn_blocking(move || {
-            let found = read(&*kv);
+            let found = reading(&*kv);
             // First the engine, then perhaps the lock of its folder.
             drop(kv);
             drop(engine);
             found
         });
-        reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
+        reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))
     }
 
     /// The durable head of a log, and what waits with numbers over `after`.

@@ -53,8 +53,7 @@ fn open_blocking(config: StoreConfig, folder: &Path) -> Result<Opened, OpenError
     if matches!(config, StoreConfig::Memory {}) {
         let engine = Engine::new(Arc::new(Memory::default()), None);
         // It never fails, so it is never opened again.
-        let reopen =
-            Reopen { open: Box::new(|| Ok(Arc::new(Memory::default()))), folder: None, not_before: None };
+        let reopen = Reopen::new(Box::new(|| Ok(Arc::new(Memory::default()))), None);
         let store = Arc::new(EmbeddedStore::start(engine, Logs::new(None), reopen).map_err(io)?);
         return Ok(Opened { store, lost: None });
     }
@@ -100,7 +99,7 @@ fn reopen(config: StoreConfig, folder: &Path, journal: Arc<JournalFolder>) -> Re
             if error.is_full() { StoreError::Full } else { StoreError::Unavailable(error.to_string().into()) }
         })
     };
-    Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None }
+    Reopen::new(Box::new(open), Some(folder.into()))
 }
 
 /// Finishes what the last process had begun: takes over its pieces, and takes away what was being forgotten.

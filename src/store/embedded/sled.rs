@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keys;
 use super::kv::{Changes, Direction, Kv, Visit, io_error};
 use crate::store::StoreError;
 
@@ -46,6 +47,22 @@ impl Sled {
         let file = File::open(folder.join("db")).map_err(|error| io_error(&error))?;
         Ok(Self { db, file })
     }
+
+    fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    ) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        self.db.apply_batch(batch).map_err(store_error)?;
+        self.db.flush().map_err(store_error)?;
+        self.file.sync_data().map_err(|error| io_error(&error))
+    }
 }
 
 impl Kv for Sled {
@@ -76,17 +93,15 @@ impl Kv for Sled {
         Ok(())
     }
 
+    /// The mark of the journal last, and by itself: a batch that fails on a page that cannot be read leaves some of
+    /// its keys behind, and one that has the mark and not the rest would never be completed from the journal.
     fn apply(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in &*changes {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
-            }
+        let is_mark = |key: &[u8]| key == keys::JOURNAL;
+        self.write(changes.iter().filter(|(key, _)| !is_mark(key)))?;
+        match changes.get_key_value(keys::JOURNAL) {
+            Some(mark) => self.write([mark].into_iter()),
+            None => Ok(()),
         }
-        self.db.apply_batch(batch).map_err(store_error)?;
-        self.db.flush().map_err(store_error)?;
-        self.file.sync_data().map_err(|error| io_error(&error))
     }
 }
 

@@ -86,7 +86,7 @@ impl Disk {
             true => Err(StoreError::Full),
             false => Ok(Arc::new(disk.clone()) as Arc<dyn Kv>),
         };
-        let reopen = Reopen { open: Box::new(open), folder: Some(folder.into()), not_before: None };
+        let reopen = Reopen::new(Box::new(open), Some(folder.into()));
         EmbeddedStore::start(Engine::new(Arc::new(self.clone()), None), logs, reopen).unwrap()
     }
 

@@ -1,5 +1,8 @@
 //! What the tests stand on.
 
+pub(crate) mod board;
+#[allow(dead_code, reason = "the tests use it, the soak program does not")]
+pub(crate) mod everruns;
 pub(crate) mod model_server;
 pub(crate) mod server;
 pub(crate) mod steady;

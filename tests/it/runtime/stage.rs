@@ -21,7 +21,7 @@ use runhold::runtime::catalog::Catalog;
 use runhold::runtime::{Error, Parts, Runtime};
 use runhold::store::{Batch, Log, Store, StoreConfig, StoreError};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::facts;
 
@@ -272,6 +272,7 @@ impl Stage {
         let kit = Kit { about, deeds: self.deeds.clone() };
         let parts = Parts {
             extensions: Vec::new(),
+            vault: None,
             store: Arc::new(self.tape.clone()),
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
@@ -310,6 +311,7 @@ pub(super) struct Tape {
     failure: Arc<Mutex<Option<StoreError>>>,
     damaged: Arc<Mutex<Option<Log>>>,
     refused: Arc<watch::Sender<usize>>,
+    lists: Arc<AsyncMutex<()>>,
 }
 
 impl Tape {
@@ -321,6 +323,7 @@ impl Tape {
             failure: Arc::default(),
             damaged: Arc::default(),
             refused: Arc::new(watch::Sender::new(0)),
+            lists: Arc::default(),
         }
     }
 
@@ -365,6 +368,11 @@ impl Tape {
         *self.damaged.lock().unwrap() = Some(log);
     }
 
+    /// Lists are read, and not answered as long as this is held. Whoever waits has it first.
+    pub(super) async fn hold_lists(&self) -> OwnedMutexGuard<()> {
+        self.lists.clone().lock_owned().await
+    }
+
     /// Waits until so many writes were refused.
     pub(super) async fn refused(&self, count: usize) {
         self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
@@ -389,7 +397,9 @@ impl Store for Tape {
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.store.list(query).await
+        let page = self.store.list(query).await;
+        drop(self.lists.lock().await);
+        page
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {

@@ -1,0 +1,183 @@
+//! `/evidence/files`: files that issues can point at; given back as downloads only, whatever is in them.
+
+use actix_web::body::SizedStream;
+use actix_web::dev::Payload;
+use actix_web::http::header::{
+    CONTENT_DISPOSITION, CONTENT_TYPE, ContentDisposition, DispositionParam, DispositionType, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::error::Error;
+use super::paging::Page;
+use super::query::Query;
+use super::{board, envelope, moment, path_uuid};
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::fields::{Fields, FromFields};
+use crate::api::form::Form as Multipart;
+use crate::domain::Object;
+use crate::domain::id::Owner;
+use crate::triage;
+use crate::triage::evidence::File;
+use crate::triage::form::{Faults, Form};
+
+/// Longest name, in characters.
+const NAME: std::ops::RangeInclusive<usize> = 1..=256;
+/// What is neither said nor known.
+const BYTES: &str = "application/octet-stream";
+
+/// A file that is sent: in a multipart form, or in JSON.
+#[derive(Debug)]
+pub(super) struct Sent {
+    name: String,
+    mime_type: String,
+    bytes: Bytes,
+}
+
+/// A form's fields are of no interest.
+#[derive(Debug)]
+struct Nothing;
+
+impl FromFields for Nothing {
+    fn from_fields(_: &mut Fields) -> Self {
+        Self
+    }
+}
+
+impl FromRequest for Sent {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind.is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("multipart/")) {
+            let form = Multipart::<Nothing>::from_request(request, payload);
+            return Box::pin(async move { of_form(form.await?) });
+        }
+        let body = Body::from_request(request, payload);
+        Box::pin(async move {
+            let Body(fields) = body.await?;
+            Ok(of_json(&fields)?)
+        })
+    }
+}
+
+fn of_form(form: Multipart<Nothing>) -> Result<Sent, Error> {
+    let sent = form.uploads.into_iter().find(|upload| upload.field == "file");
+    let sent = sent.ok_or_else(|| triage::error::Error::invalid("file", "required"))?;
+    let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+    Ok(Sent { name: or(sent.filename, "file"), mime_type: or(sent.mime_type, BYTES), bytes: sent.bytes })
+}
+
+fn of_json(fields: &Object) -> Result<Sent, Faults> {
+    let mut form = Form::of(fields);
+    let name = form.required("name", |form| form.text("name", NAME));
+    let mime_type = form.text("mime_type", NAME);
+    let text = form.string("content").map(|text| Bytes::from(text.to_owned()));
+    let base64 = form.string("content_base64").map(|text| STANDARD.decode(text));
+    if base64.as_ref().is_some_and(Result::is_err) {
+        form.fault("content_base64", "must be base64");
+    }
+    if form.value("content").is_some() == form.value("content_base64").is_some() {
+        form.fault("content", "either this or content_base64 is required");
+    }
+    let usual = if text.is_some() { "text/plain" } else { BYTES };
+    let bytes = text.or_else(|| base64.and_then(Result::ok).map(Bytes::from)).unwrap_or_default();
+    form.done(Sent { name, mime_type: mime_type.unwrap_or_else(|| usual.to_owned()), bytes })
+}
+
+/// `POST /evidence/files`
+pub(super) async fn upload(state: Data<ApiState>, caller: Caller, sent: Sent) -> Result<HttpResponse, Error> {
+    let file = board(&state, &caller).upload(sent.name, sent.mime_type, sent.bytes).await?;
+    Ok(envelope::created(shown(caller.owner(), &file)))
+}
+
+/// `GET /evidence/files`
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<HttpResponse, Error> {
+    let page = Page::of(&mut query, "files");
+    query.done(())?;
+    let found = board(&state, &caller).files(page.listing()).await?;
+    Ok(page.answer(&found, |file| shown(caller.owner(), file)))
+}
+
+/// `GET /evidence/files/{file_id}`
+pub(super) async fn read(
+    state: Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let file = find(&state, &caller, &request).await?;
+    Ok(envelope::ok(shown(caller.owner(), &file)))
+}
+
+/// `GET /evidence/files/{file_id}/content`
+pub(super) async fn content(
+    state: Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let file = find(&state, &caller, &request).await?;
+    let disposition = ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(file.name.clone())],
+    };
+    let kind = HeaderValue::from_str(&file.mime_type).unwrap_or(HeaderValue::from_static(BYTES));
+    let (board, size) = (board(&state, &caller), file.size as u64);
+    let pieces = stream::iter(0..file.pieces()).then(move |number| {
+        let (board, id) = (board.clone(), file.id.clone());
+        async move { board.piece(&id, number).await }
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, kind))
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(SizedStream::new(size, pieces)))
+}
+
+/// `DELETE /evidence/files/{file_id}`
+pub(super) async fn delete(
+    state: Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let id = path_uuid(&request, "file_id", "File")?;
+    if board(&state, &caller).forget_file(&id.to_string()).await? {
+        Ok(envelope::gone())
+    } else {
+        Err(missing())
+    }
+}
+
+async fn find(state: &ApiState, caller: &Caller, request: &HttpRequest) -> Result<File, Error> {
+    let id = path_uuid(request, "file_id", "File")?;
+    board(state, caller).file(&id.to_string()).await?.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    triage::error::Error::NotFound("File").into()
+}
+
+fn shown(owner: &Owner, file: &File) -> Value {
+    json!({
+        "id": file.id,
+        "org_id": owner,
+        "name": file.name,
+        "mime_type": file.mime_type,
+        "size": file.size,
+        "sha256": file.sha256,
+        "created_at": moment(file.created),
+    })
+}
