@@ -38,6 +38,7 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
             any_model: false,
             tags: Vec::new(),
             archived: false,
+            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),

@@ -30,6 +30,7 @@ mod catalog;
 mod clients_and_load;
 mod configuration;
 mod program;
+mod resumed_workflows;
 mod stopping;
 
 // The AgentOS surface.
@@ -41,6 +42,7 @@ mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
+mod agentos_session_forks;
 mod agentos_sessions;
 mod agentos_streams;
 mod agentos_teams;
@@ -74,3 +76,4 @@ mod disk;
 mod facts;
 mod faulty_disk;
 mod harness;
+mod story;
