@@ -36,6 +36,7 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
         }
         None => SavedAgent {
             spec,
+            any_model: false,
             tags: Vec::new(),
             archived: false,
             any_model: false,

@@ -11,6 +11,7 @@ mod agents;
 pub mod assignment;
 pub mod body;
 mod capabilities;
+mod channels;
 pub mod error;
 mod event_routes;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod message_form;
 mod messages;
 pub mod models;
+mod openapi;
 pub mod page;
 pub mod place;
 mod routes;
@@ -29,6 +31,7 @@ mod turns;
 
 use std::time::Duration;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.
