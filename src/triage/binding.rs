@@ -32,6 +32,7 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
         Some(saved) => SavedAgent { spec, updated: now, archived: false, ..saved.value },
         None => SavedAgent {
             spec,
+            any_model: false,
             tags: Vec::new(),
             archived: false,
             created: now,
