@@ -52,6 +52,7 @@ mod everruns_agents;
 mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
+mod everruns_streams;
 mod teams;
 mod waiting;
 mod workflows;
