@@ -55,6 +55,7 @@ mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
+mod everruns_streams;
 mod teams;
 mod waiting;
 mod workflows;
