@@ -14,6 +14,8 @@ mod capabilities;
 pub mod error;
 mod event_routes;
 pub mod events;
+mod file_body;
+mod files;
 mod harnesses;
 pub mod ids;
 pub mod message_form;
@@ -24,6 +26,7 @@ pub mod place;
 mod routes;
 mod session_body;
 mod sessions;
+mod storage;
 pub mod time;
 mod turns;
 
