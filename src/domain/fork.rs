@@ -28,6 +28,8 @@ pub struct Origin {
 pub enum Way {
     /// It goes on from there.
     Continued,
+    /// It begins with the steps that the other had finished, and does again what failed.
+    Resumed,
     /// It answers the same again.
     Regenerated {
         /// Whether its answer takes the place of the other once it is there.
@@ -46,7 +48,18 @@ impl Origin {
         match &self.way {
             Way::Continued | Way::Regenerated { .. } => Some((self.run, self.messages)),
             Way::Copied { origin } => origin.as_ref().and_then(|origin| origin.begins_with()),
+            Way::Resumed => None,
         }
+    }
+
+    /// Of a workflow that failed: a run that goes on from there.
+    pub fn resuming(run: RunId, session: SessionId) -> Self {
+        Self { run, session, messages: 0, index: 0, way: Way::Resumed }
+    }
+
+    /// The run whose finished steps it begins with.
+    pub fn resumes(&self) -> Option<RunId> {
+        (self.way == Way::Resumed).then_some(self.run)
     }
 
     /// The run whose place it takes once it has an answer.

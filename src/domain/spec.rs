@@ -401,6 +401,8 @@ pub enum OnError {
     Fail,
     /// The next step goes on.
     Skip,
+    /// The workflow waits until somebody says whether the step is tried again or passed over.
+    Pause,
 }
 
 /// What a step does.

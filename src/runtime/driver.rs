@@ -37,7 +37,7 @@ use crate::domain::run::Status;
 use crate::domain::spec::Spec;
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
-use crate::machine::{Machine, News, Step, workflow};
+use crate::machine::{Machine, News, Step};
 use crate::store::Expect;
 
 /// How often a write that failed is tried again.
@@ -381,7 +381,7 @@ impl Driver {
         let called = view.waiting.iter().filter_map(|id| view.call(id)).filter(|call| !call.doubted);
         let gates = called.filter_map(|call| self.toolbox.get(&call.call.name));
         let gates = gates.map(|tool| tool.spec().gate.clone());
-        let stepped = view.waiting_steps.iter().filter_map(|step| Some(workflow::sight(&view, step)?.gate));
+        let stepped = view.waiting_steps.iter().filter_map(|step| deadlines::step_gate(&view, step));
         let gates = gates.chain(stepped);
         let own = deadlines::until(gates, now);
         // Of members and steps that wait themselves, as far as it is known: too early does no harm.

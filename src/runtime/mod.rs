@@ -28,6 +28,7 @@ mod reading;
 mod receipts;
 mod records;
 mod recovery;
+mod resumed;
 mod runs;
 mod session_fork;
 mod sessions;

@@ -189,7 +189,7 @@ impl Copy<'_> {
     fn named(&self, origin: &Origin) -> Option<Origin> {
         match &origin.way {
             Way::Copied { origin } => origin.as_ref().and_then(|origin| self.named(origin)),
-            Way::Continued | Way::Regenerated { .. } => Some(Origin {
+            Way::Continued | Way::Resumed | Way::Regenerated { .. } => Some(Origin {
                 run: self.name(origin.run),
                 session: self.log.session.clone(),
                 ..origin.clone()

@@ -54,7 +54,8 @@ pub(super) async fn prepare(
         state::merge(&mut state, own);
     }
     let Some(agent) = agent_of(&view.spec) else {
-        return Ok((News::Prepared { system: None, state, stored, history: Vec::new() }, Vec::new()));
+        let kept = inner.kept_steps(&room.log.owner, view).await?;
+        return Ok((News::Prepared { system: None, state, stored, history: Vec::new(), kept }, Vec::new()));
     };
     let wanted = match view.options.history {
         Some(false) => 0,
@@ -67,7 +68,7 @@ pub(super) async fn prepare(
     let (runs, history) = before(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
     let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
-    Ok((News::Prepared { system, state, stored, history: runs }, history))
+    Ok((News::Prepared { system, state, stored, history: runs, kept: Vec::new() }, history))
 }
 
 /// The earlier runs that are shown, at most so many, and all that was said before the run's own messages. A run that

@@ -30,6 +30,7 @@ mod catalog;
 mod clients_and_load;
 mod configuration;
 mod program;
+mod resumed_workflows;
 mod stopping;
 
 // The AgentOS surface.
@@ -73,3 +74,4 @@ mod disk;
 mod facts;
 mod faulty_disk;
 mod harness;
+mod story;

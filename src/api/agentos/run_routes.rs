@@ -114,6 +114,8 @@ const TOOLS: &str = "JSON list of the tools that wait, each with its decision fi
 const REQUIREMENTS: &str = "JSON list of the run's requirements, each with its decision filled in, on itself or on its tool_execution";
 const STEPS: &str = "JSON list of the run's step_requirements, each with its decision filled in";
 
+const ERRORS: &str = "JSON list of the run's error_requirements, each with its decision, `retry` or `skip`";
+
 fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
     let mut form = vec![
         Parameter::new("session_id", Kind::RequiredText, "The run's session"),
@@ -121,7 +123,10 @@ fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
         Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
     ];
     form.extend(match kind {
-        "workflow" => vec![Parameter::new("step_requirements", Kind::Text, STEPS)],
+        "workflow" => vec![
+            Parameter::new("step_requirements", Kind::Text, STEPS),
+            Parameter::new("error_requirements", Kind::Text, ERRORS),
+        ],
         _ => vec![
             Parameter::new("tools", Kind::Text, TOOLS),
             Parameter::new("requirements", Kind::Text, REQUIREMENTS),
