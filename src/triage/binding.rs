@@ -34,6 +34,7 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
             spec,
             tags: Vec::new(),
             archived: false,
+            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),
