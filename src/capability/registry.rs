@@ -136,7 +136,7 @@ impl Registry {
         additions: &Additions,
         faults: &mut Vec<ComposeError>,
     ) -> Toolbox {
-        let refs = &named(refs);
+        let refs: &Vec<_> = &refs.iter().cloned().map(CapabilityRef::named).collect();
         let mut ordered = Vec::new();
         self.resolve_all(refs, &mut ordered, faults);
         let of_agent = ordered.len();
@@ -210,21 +210,6 @@ impl Registry {
         path.pop();
         Ok(())
     }
-}
-
-/// References as the registry knows them: `mcp` with a `server` in its settings is that server's own capability.
-fn named(refs: &[CapabilityRef]) -> Vec<CapabilityRef> {
-    let named = |one: &CapabilityRef| {
-        let mut one = one.clone();
-        if one.id == "mcp"
-            && let Value::Object(config) = &mut one.config
-            && let Some(Value::String(server)) = config.shift_remove("server")
-        {
-            one.id = format!("{}{server}", super::mcp::PREFIX);
-        }
-        one
-    };
-    refs.iter().map(named).collect()
 }
 
 fn contribute(capability: &dyn Capability, config: Value) -> Result<super::Contribution, ComposeError> {
