@@ -109,6 +109,10 @@ impl Inner {
     /// A run's machine, as the log tells it.
     pub(super) async fn replayed(&self, owner: &Owner, stored: &Run) -> Result<Machine, Error> {
         let entries = self.entries(owner, stored).await?;
+        if entries.is_empty() {
+            // A log that has lost entries is damaged; one without any was taken away since the record was read.
+            return Err(Error::NoSession(stored.session.clone()));
+        }
         Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
             Error::Damaged
