@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
 use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ impl Capability for Dice {
     }
 
     fn contribute(&self, _settings: &Value) -> Result<Contribution, String> {
-        Ok(Contribution { prompt: None, tools: vec![Arc::new(Throw(throw()))] })
+        Ok(Contribution { tools: vec![Arc::new(Throw(throw()))], ..Contribution::default() })
     }
 }
 
@@ -61,16 +61,11 @@ fn throw() -> ToolSpec {
 }
 
 fn dice() -> Dice {
-    Dice(About {
-        id: "dice",
-        name: "Dice",
-        description: "Throws dice.",
-        icon: "dices",
-        category: "Games",
-        status: CapabilityStatus::Available,
-        dependencies: &[],
-        config_schema: json!({"type": "object", "additionalProperties": false}),
-    })
+    Dice(
+        About::new("dice", "Dice", "Throws dice.")
+            .listed("Games", "dices")
+            .configured(json!({"type": "object", "additionalProperties": false})),
+    )
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let catalog = Catalog::load("agents".as_ref(), &defaults).map_err(|faults| format!("{faults:?}"))?;
     let runtime = Runtime::open(Parts {
+        extensions: Vec::new(),
         store: store::open(&StoreConfig::Memory {}, "data".as_ref()).await?.store,
         models: Models::default().with("scripted", Arc::new(Scripted::new(ScriptedConfig::default())?)),
         registry,
@@ -50,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         component: "assistant".parse()?,
         session: None,
         user: None,
-        input: Input { text: "What is 6 times 7?".into(), media: Vec::new() },
+        input: Input { text: "What is 6 times 7?".into(), media: Vec::new(), extra: None },
         options: RunOptions::default(),
         on_second_message: None,
     };

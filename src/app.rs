@@ -162,8 +162,17 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let clock = Arc::new(WallClock::default());
     let RunsConfig { queue_depth, most_at_once, drain_seconds: _ } = config.runs;
     let pieces_may_be_lost = lost.is_some();
-    let parts =
-        Parts { store, models, registry, catalog, clock, queue_depth, most_at_once, pieces_may_be_lost };
+    let parts = Parts {
+        store,
+        models,
+        registry,
+        catalog,
+        extensions: Vec::new(),
+        clock,
+        queue_depth,
+        most_at_once,
+        pieces_may_be_lost,
+    };
     let runtime = Runtime::open(parts).await?;
     if let Some(lost) = lost {
         // Only now: what follows from it is in the logs.

@@ -6,17 +6,23 @@
 pub mod builtin;
 mod declared;
 pub mod egress;
+pub mod files;
 pub mod http;
 pub mod process;
 pub mod registry;
+pub mod storage;
 pub mod toolbox;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub use self::files::Files;
+pub use self::storage::Storage;
 use crate::domain::Object;
 use crate::domain::id::{RunId, SessionId, UserId};
 use crate::domain::tool::{ToolResult, ToolSpec};
@@ -33,25 +39,109 @@ pub trait Capability: Send + Sync + 'static {
     fn contribute(&self, config: &Value) -> Result<Contribution, String>;
 }
 
+/// Text that most capabilities know beforehand.
+pub type Text = Cow<'static, str>;
+
 /// What the registry shows of a capability.
 #[derive(Debug, Clone, Serialize)]
 pub struct About {
     /// What agent files name.
-    pub id: &'static str,
+    pub id: Text,
     /// For people.
-    pub name: &'static str,
+    pub name: Text,
     /// What it does.
-    pub description: &'static str,
+    pub description: Text,
     /// Name of an icon (lucide).
-    pub icon: &'static str,
+    pub icon: Text,
     /// A heading to list it under.
-    pub category: &'static str,
+    pub category: Text,
     /// Whether it can be used.
     pub status: CapabilityStatus,
     /// Ids of capabilities that come with it.
-    pub dependencies: &'static [&'static str],
+    pub dependencies: Vec<Text>,
+    /// Parts of a front end that make sense with it: `file_system`, `secrets`, `key_value`, `schedules`.
+    pub features: Vec<Text>,
+    /// What harm its tools can do.
+    pub risk: Risk,
+    /// What stands behind it.
+    pub kind: CapabilityKind,
     /// JSON Schema of its settings.
     pub config_schema: Value,
+}
+
+impl About {
+    /// A built-in capability without settings, available to everybody.
+    pub fn new(id: impl Into<Text>, name: impl Into<Text>, description: impl Into<Text>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            description: description.into(),
+            icon: Text::Borrowed("puzzle"),
+            category: Text::Borrowed("Other"),
+            status: CapabilityStatus::Available,
+            dependencies: Vec::new(),
+            features: Vec::new(),
+            risk: Risk::Low,
+            kind: CapabilityKind::BuiltIn,
+            config_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        }
+    }
+
+    /// Where it is listed, and with which icon (lucide).
+    #[must_use]
+    pub fn listed(self, category: impl Into<Text>, icon: impl Into<Text>) -> Self {
+        Self { category: category.into(), icon: icon.into(), ..self }
+    }
+
+    /// What comes with it.
+    #[must_use]
+    pub fn needs(self, dependencies: &[&'static str]) -> Self {
+        Self { dependencies: dependencies.iter().map(|id| Text::Borrowed(id)).collect(), ..self }
+    }
+
+    /// What a front end may show with it.
+    #[must_use]
+    pub fn featuring(self, features: &[&'static str]) -> Self {
+        Self { features: features.iter().map(|name| Text::Borrowed(name)).collect(), ..self }
+    }
+
+    /// What its settings look like: a JSON Schema.
+    #[must_use]
+    pub fn configured(self, config_schema: Value) -> Self {
+        Self { config_schema, ..self }
+    }
+
+    /// How dangerous it is.
+    #[must_use]
+    pub fn risking(self, risk: Risk) -> Self {
+        Self { risk, ..self }
+    }
+}
+
+/// What harm the tools of a capability can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// None beyond its session.
+    Low,
+    /// They reach other systems.
+    Medium,
+    /// They act on other systems, or run programs.
+    High,
+}
+
+/// What stands behind a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapabilityKind {
+    /// This program.
+    BuiltIn,
+    /// A server that speaks MCP.
+    Mcp,
+    /// A folder with a `SKILL.md`.
+    Skill,
+    /// Tools that a file declares.
+    Declared,
 }
 
 /// Whether a capability can be used.
@@ -60,6 +150,8 @@ pub struct About {
 pub enum CapabilityStatus {
     /// Yes.
     Available,
+    /// Not yet: it contributes nothing.
+    ComingSoon,
     /// No longer for new agents.
     Deprecated,
 }
@@ -67,7 +159,39 @@ pub enum CapabilityStatus {
 /// What a capability adds to an agent.
 #[derive(Clone, Default)]
 pub struct Contribution {
-    /// A paragraph after the instructions.
+    /// A paragraph before the instructions.
+    pub prompt: Option<String>,
+    /// Tools.
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// Files that a session with it begins with.
+    pub mounts: Vec<Mount>,
+    /// What it can say only when a run begins.
+    pub later: Option<Arc<dyn Later>>,
+}
+
+/// A file that a new session begins with; one that is there already is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where, from `/`.
+    pub path: String,
+    /// What it holds.
+    pub content: Bytes,
+    /// Whether it refuses writes.
+    pub readonly: bool,
+}
+
+/// What depends on the session, or on another server, and so is asked whenever a run begins or is taken up again.
+#[async_trait]
+pub trait Later: Send + Sync {
+    /// Prompt and tools of this moment. It must come soon, and a part that cannot be had now is left out: a run
+    /// never fails for it.
+    async fn now(&self, host: &dyn Host) -> Now;
+}
+
+/// What a capability adds at this moment.
+#[derive(Clone, Default)]
+pub struct Now {
+    /// A paragraph before the instructions.
     pub prompt: Option<String>,
     /// Tools.
     pub tools: Vec<Arc<dyn Tool>>,
@@ -104,6 +228,12 @@ pub trait Host: Send + Sync {
 
     /// Who and where.
     fn scene(&self) -> Scene;
+
+    /// The session's files.
+    fn files(&self) -> &dyn Files;
+
+    /// What the session keeps by name.
+    fn storage(&self) -> &dyn Storage;
 }
 
 /// Who calls a tool, and where.

@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::egress::Egress;
 use super::http::Environment;
 use super::toolbox::{Toolbox, violations};
-use super::{Capability, Tool, builtin, declared, toolbox};
+use super::{Capability, CapabilityStatus, Tool, builtin, declared, toolbox};
 use crate::domain::Object;
-use crate::domain::spec::{CapabilityRef, DeclaredTool};
+use crate::domain::spec::{Additions, AgentSpec, CapabilityRef, DeclaredTool, Source};
 
 /// Every capability there is, by id. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
-    capabilities: BTreeMap<&'static str, Arc<dyn Capability>>,
+    capabilities: BTreeMap<String, Arc<dyn Capability>>,
     egress: Egress,
     environment: Environment,
 }
@@ -71,7 +71,7 @@ impl Registry {
     /// Adds a capability, or replaces the one with its id.
     #[must_use]
     pub fn with(mut self, capability: Arc<dyn Capability>) -> Self {
-        self.capabilities.insert(capability.about().id, capability);
+        self.capabilities.insert(capability.about().id.to_string(), capability);
         self
     }
 
@@ -91,8 +91,8 @@ impl Registry {
         self.capabilities.values()
     }
 
-    /// The tools and prompts of an agent: what its capabilities contribute, each after what it depends on, and
-    /// the tools its file declares. Of several references to one capability the first counts.
+    /// The tools and prompts of an agent from a file: what its capabilities contribute, each after what it depends
+    /// on, and the tools the file declares. Of several references to one capability the first counts.
     ///
     /// # Errors
     /// Names the capability or tool that does not fit, and why.
@@ -101,25 +101,87 @@ impl Registry {
         refs: &[CapabilityRef],
         declared: &[DeclaredTool],
     ) -> Result<Toolbox, ComposeError> {
-        let mut ordered = Vec::new();
-        for one in refs {
-            self.resolve(&one.id, &mut Vec::new(), &mut ordered)?;
+        let nothing = Additions::default();
+        let mut faults = Vec::new();
+        let toolbox = self.compose_all(refs, declared, &nothing, &mut faults);
+        faults.into_iter().next().map_or(Ok(toolbox), Err)
+    }
+
+    /// The tools and prompts of an agent in its session. What the session adds, and what a client made, is passed
+    /// over where it does not fit, and the log says so; a tool of a name that is taken is not offered.
+    ///
+    /// # Errors
+    /// What does not fit of an agent that comes from a file.
+    pub fn compose_agent(&self, agent: &AgentSpec) -> Result<Toolbox, ComposeError> {
+        if agent.source == Source::File && agent.additions.is_empty() {
+            return self.compose(&agent.capabilities, &agent.tools);
         }
-        let mut toolbox = Toolbox::default();
-        for capability in ordered {
-            let id = capability.about().id;
-            let config = refs.iter().find(|one| one.id == id).map_or(Value::Null, |one| one.config.clone());
-            let contribution = contribute(capability.as_ref(), config)?;
-            toolbox.prompts.extend(contribution.prompt);
-            for tool in contribution.tools {
-                add(&mut toolbox, tool)?;
-            }
+        if agent.source == Source::File {
+            self.compose(&agent.capabilities, &agent.tools)?;
         }
-        for one in declared {
-            let tool = declared::tool(one, &self.egress, &self.environment);
-            add(&mut toolbox, tool.map_err(|reason| bad_tool(&one.name, reason))?)?;
+        let mut faults = Vec::new();
+        let toolbox = self.compose_all(&agent.capabilities, &agent.tools, &agent.additions, &mut faults);
+        for fault in faults {
+            tracing::warn!(agent = %agent.id, "passed over: {fault}");
         }
         Ok(toolbox)
+    }
+
+    /// In the order of the Everruns API, section 6.1: tools of the agent's capabilities, of the session's, the agent's
+    /// own, the session's own; prompts of the session's capabilities before those of the agent's.
+    fn compose_all(
+        &self,
+        refs: &[CapabilityRef],
+        declared: &[DeclaredTool],
+        additions: &Additions,
+        faults: &mut Vec<ComposeError>,
+    ) -> Toolbox {
+        let mut ordered = Vec::new();
+        self.resolve_all(refs, &mut ordered, faults);
+        let of_agent = ordered.len();
+        self.resolve_all(&additions.capabilities, &mut ordered, faults);
+        let mut toolbox = Toolbox::default();
+        let mut agent_prompts = Vec::new();
+        for (at, capability) in ordered.into_iter().enumerate() {
+            if capability.about().status == CapabilityStatus::ComingSoon {
+                continue;
+            }
+            let id = &*capability.about().id;
+            let config = additions.capabilities.iter().chain(refs).find(|one| one.id == id);
+            let config = config.map_or(Value::Null, |one| one.config.clone());
+            let contribution = match contribute(capability.as_ref(), config) {
+                Ok(contribution) => contribution,
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            };
+            let prompts = if at < of_agent { &mut agent_prompts } else { &mut toolbox.prompts };
+            prompts.extend(contribution.prompt);
+            toolbox.mounts.extend(contribution.mounts);
+            toolbox.later.extend(contribution.later);
+            for tool in contribution.tools {
+                faults.extend(add(&mut toolbox, tool).err());
+            }
+        }
+        toolbox.prompts.extend(agent_prompts);
+        for one in declared.iter().chain(&additions.tools) {
+            let tool = declared::tool(one, &self.egress, &self.environment);
+            let added = tool.map_err(|reason| bad_tool(&one.name, reason));
+            faults.extend(added.and_then(|tool| add(&mut toolbox, tool)).err());
+        }
+        toolbox
+    }
+
+    fn resolve_all<'a>(
+        &'a self,
+        refs: &[CapabilityRef],
+        ordered: &mut Vec<&'a Arc<dyn Capability>>,
+        faults: &mut Vec<ComposeError>,
+    ) {
+        for one in refs {
+            faults.extend(self.resolve(&one.id, &mut Vec::new(), ordered).err());
+        }
     }
 
     /// Puts a capability after everything it depends on. `path` leads to it.
@@ -131,7 +193,7 @@ impl Registry {
     ) -> Result<(), ComposeError> {
         let capability = self.get(id).ok_or_else(|| ComposeError::UnknownCapability {
             id: id.into(),
-            known: self.capabilities.keys().copied().collect::<Vec<_>>().join(", "),
+            known: self.capabilities.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
         })?;
         let again = path.iter().any(|above| above == id);
         path.push(id.into());
@@ -139,7 +201,7 @@ impl Registry {
             return Err(ComposeError::Cycle { id: id.into(), chain: path.join(" -> ") });
         }
         if !ordered.iter().any(|done| done.about().id == id) {
-            for dependency in capability.about().dependencies {
+            for dependency in &capability.about().dependencies {
                 self.resolve(dependency, path, ordered)?;
             }
             ordered.push(capability);
@@ -151,7 +213,7 @@ impl Registry {
 
 fn contribute(capability: &dyn Capability, config: Value) -> Result<super::Contribution, ComposeError> {
     let about = capability.about();
-    let bad = |reason| ComposeError::BadConfig { capability: about.id.into(), reason };
+    let bad = |reason| ComposeError::BadConfig { capability: about.id.to_string(), reason };
     let config = if config.is_null() { Value::Object(Object::new()) } else { config };
     let validator = toolbox::compile(&about.config_schema).map_err(bad)?;
     if let Some(reason) = violations(&validator, &config) {

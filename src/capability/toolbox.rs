@@ -3,21 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
-use super::Tool;
+use super::{Host, Later, Mount, Tool};
 use crate::domain::Object;
 use crate::domain::tool::{ToolCall, ToolSpec};
 
 /// What an agent's capabilities and declared tools come to. Schemas are compiled once, here: keep it in an
 /// [`Arc`] and share it between runs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Toolbox {
-    /// Paragraphs after the instructions, in the order of the capabilities.
+    /// Paragraphs before the instructions, in order.
     pub prompts: Vec<String>,
+    /// Files that a new session begins with.
+    pub mounts: Vec<Mount>,
+    /// What is to be asked when a run begins.
+    pub later: Vec<Arc<dyn Later>>,
     /// By name.
-    pub tools: BTreeMap<String, ToolEntry>,
+    pub tools: BTreeMap<String, Arc<ToolEntry>>,
+    /// Their names, in the order in which models are told of them.
+    order: Vec<String>,
 }
 
 /// A tool and the checks of its arguments.
@@ -60,18 +67,36 @@ impl Toolbox {
             [] => None,
             given => Some(compile(&without(&spec.parameters, given))?),
         };
-        self.tools.insert(spec.name.clone(), ToolEntry { tool, whole, asked });
+        let name = spec.name.clone();
+        self.order.push(name.clone());
+        self.tools.insert(name, Arc::new(ToolEntry { tool, whole, asked }));
         Ok(())
     }
 
-    /// The tools as a model is told of them, by name.
+    /// The tools as a model is told of them, in order.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        self.tools.values().map(|entry| entry.spec().clone()).collect()
+        self.order.iter().filter_map(|name| self.get(name)).map(|entry| entry.spec().clone()).collect()
     }
 
     /// The tool with this name.
     pub fn get(&self, name: &str) -> Option<&ToolEntry> {
-        self.tools.get(name)
+        self.tools.get(name).map(AsRef::as_ref)
+    }
+
+    /// With what the capabilities that were to be asked later say now. A tool that cannot be offered is left out.
+    #[must_use]
+    pub async fn with_later(&self, host: &dyn Host) -> Self {
+        let mut toolbox = self.clone();
+        for now in join_all(self.later.iter().map(|later| later.now(host))).await {
+            toolbox.prompts.extend(now.prompt);
+            for tool in now.tools {
+                let name = tool.spec().name.clone();
+                if let Err(reason) = toolbox.add(tool) {
+                    tracing::warn!("passed over: tool `{name}`: {reason}");
+                }
+            }
+        }
+        toolbox
     }
 
     /// The arguments of a call a model asked for. What a person will give may be missing.

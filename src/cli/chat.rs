@@ -92,7 +92,7 @@ impl Talk {
             component: component.clone(),
             session: self.session.clone(),
             user: None,
-            input: Input { text, media: Vec::new() },
+            input: Input { text, ..Input::default() },
             options: RunOptions::default(),
             on_second_message: None,
         };

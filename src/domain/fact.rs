@@ -298,6 +298,12 @@ pub struct RunOptions {
     /// JSON Schema of the answer; replaces the spec's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// Who answers in this run; replaces the spec's model and the session's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
+    /// How hard the model should think, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
     /// Whether earlier runs are shown to the model; default: by the spec's `history_runs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<bool>,

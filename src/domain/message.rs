@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Object;
 use super::id::{CallId, ModelName};
 use super::tool::{ToolCall, ToolSpec};
 
@@ -58,6 +59,9 @@ pub struct Input {
     /// Beside the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<Media>,
+    /// What the client wants kept with the message, in the words of its surface; no model sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Object>,
 }
 
 impl Input {
@@ -162,4 +166,6 @@ pub struct ModelCall {
     pub tools: Vec<ToolSpec>,
     /// JSON Schema the answer must fit.
     pub output_schema: Option<Value>,
+    /// How hard it should think, in the provider's words: `low`, `medium`, `high`.
+    pub reasoning_effort: Option<String>,
 }

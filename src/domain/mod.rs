@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod fact;
+pub mod file;
 pub mod fork;
 pub mod id;
 pub mod message;

@@ -7,7 +7,7 @@ use super::Object;
 use super::fact::{Answer, Failure, Outcome, RunOptions, Seq};
 use super::id::{ComponentId, Owner, RunId, SessionId, UserId};
 use super::message::{Input, Usage};
-use super::spec::{ComponentKind, OnSecondMessage};
+use super::spec::{Additions, ComponentKind, OnSecondMessage};
 use super::step::StepAnswer;
 use super::time::Timestamp;
 
@@ -77,6 +77,31 @@ pub struct Session {
     /// Sums over ended runs.
     #[serde(default)]
     pub usage: Usage,
+    /// Given by a person, to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The start of the latest answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_output: Option<String>,
+    /// When its first run was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// The run that waits for somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<RunId>,
+}
+
+/// What goes on in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet.
+    New,
+    /// A run is going, or about to.
+    Active,
+    /// A run waits for somebody.
+    Waiting,
+    /// Nothing.
+    Idle,
 }
 
 /// What a session carries beside its header.
@@ -91,6 +116,9 @@ pub struct SessionData {
     /// Made by a model, or set by the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Value>,
+    /// What it adds to the agent that works in it.
+    #[serde(default, skip_serializing_if = "Additions::is_empty")]
+    pub additions: Additions,
 }
 
 /// A run's record: where its facts are and where it stands.
@@ -140,6 +168,8 @@ pub struct NewSession {
     pub user: Option<UserId>,
     /// A name.
     pub title: Option<String>,
+    /// To find it by.
+    pub tags: Vec<String>,
     /// What it carries.
     pub data: SessionData,
 }
@@ -155,6 +185,8 @@ pub struct SessionPatch {
     pub metadata: Option<Object>,
     /// The summary.
     pub summary: Option<Value>,
+    /// The tags.
+    pub tags: Option<Vec<String>>,
 }
 
 /// An order to start a run.

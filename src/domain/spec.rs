@@ -91,7 +91,7 @@ pub struct AgentSpec {
     /// What it is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// A minijinja template over `session_state`, `dependencies`, `user` and `now`.
+    /// Of a file: a minijinja template over `session_state`, `dependencies`, `user` and `now`.
     pub instructions: String,
     /// Who answers.
     pub model: ModelName,
@@ -130,6 +130,45 @@ pub struct AgentSpec {
     /// Suggestions for a person's first message.
     #[serde(default)]
     pub quick_prompts: Vec<String>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub source: Source,
+    /// What the session it works in adds to it.
+    #[serde(default, skip_serializing_if = "Additions::is_empty")]
+    pub additions: Additions,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A file, checked as a whole: its instructions are a template, and nothing of it is passed over.
+    #[default]
+    File,
+    /// A client: its instructions are meant as they are, and a capability that is not there is passed over.
+    Client,
+}
+
+/// What a session adds to the agent that works in it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Additions {
+    /// Answers in place of the agent's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
+    /// After the agent's own; of one that the agent has, the settings replace the agent's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<CapabilityRef>,
+    /// Beside the agent's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<DeclaredTool>,
+}
+
+impl Additions {
+    /// Whether nothing is added.
+    pub fn is_empty(&self) -> bool {
+        self.model.is_none() && self.capabilities.is_empty() && self.tools.is_empty()
+    }
 }
 
 /// A capability of the registry, with its settings.

@@ -5,7 +5,7 @@ pub mod openai;
 pub mod scripted;
 pub mod secret;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::fact::{Failure, Piece};
+use crate::domain::id::ModelName;
 use crate::domain::message::{Finish, ModelCall, Usage};
 use crate::domain::tool::ToolCall;
 
@@ -54,6 +55,8 @@ pub enum Chunk {
 #[derive(Clone, Default)]
 pub struct Models {
     providers: BTreeMap<String, Arc<dyn Model>>,
+    disabled: BTreeSet<ModelName>,
+    default: Option<ModelName>,
 }
 
 impl Models {
@@ -62,6 +65,30 @@ impl Models {
     pub fn with(mut self, provider: &str, model: Arc<dyn Model>) -> Self {
         self.providers.insert(provider.into(), model);
         self
+    }
+
+    /// Lets nobody ask this model; its provider's others stay.
+    #[must_use]
+    pub fn without(mut self, model: ModelName) -> Self {
+        self.disabled.insert(model);
+        self
+    }
+
+    /// Who answers where nothing else is said.
+    #[must_use]
+    pub fn defaulting(mut self, model: ModelName) -> Self {
+        self.default = Some(model);
+        self
+    }
+
+    /// Who answers where nothing else is said.
+    pub fn default_model(&self) -> Option<&ModelName> {
+        self.default.as_ref()
+    }
+
+    /// Whether this model may be asked.
+    pub fn has(&self, model: &ModelName) -> bool {
+        self.providers.contains_key(&model.provider) && !self.disabled.contains(model)
     }
 
     /// The provider's adapter.

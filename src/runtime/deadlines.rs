@@ -12,6 +12,7 @@ use super::Inner;
 use super::desk::Desk;
 use super::error::Error;
 use super::records::{self, DEADLINE};
+use super::workspace::Workspace;
 use crate::domain::document::{Query, Tags};
 use crate::domain::fact::{Answer, Decision};
 use crate::domain::id::{CallId, Owner, RunId};
@@ -127,11 +128,12 @@ impl Inner {
 
     /// Answers for whoever did not, in all runs of a tree; then the mark goes, or says when there is more.
     async fn expire(self: &Arc<Self>, mark: &Mark, now: Timestamp) -> Result<(), Error> {
+        let workspace = self.workspace(&mark.owner).await?;
         let mut answers = Answers::default();
         let mut next: Option<Timestamp> = None;
         let mut cancel = false;
         for view in self.waiting_views(mark).await? {
-            for Due { what, at, then } in self.dues(&view) {
+            for Due { what, at, then } in Self::dues(&workspace, &view) {
                 if at > now {
                     next = Some(next.map_or(at, |next| next.min(at)));
                     continue;
@@ -195,9 +197,9 @@ impl Inner {
     }
 
     /// What a run waits for, with its time. All of it began to wait when the run did.
-    fn dues(&self, view: &RunView) -> Vec<Due> {
+    fn dues(workspace: &Workspace, view: &RunView) -> Vec<Due> {
         let Some(until) = view.waits_until else { return Vec::new() };
-        let Ok(toolbox) = self.toolbox(&view.spec, &view.components) else { return Vec::new() };
+        let Ok(toolbox) = workspace.toolbox(&view.spec, &view.components) else { return Vec::new() };
         let calls = view.waiting.iter().filter_map(|id| {
             let call = view.call(id).filter(|call| !call.doubted && call.started.is_none())?;
             Some((What::Call(id.clone()), toolbox.get(&call.call.name)?.spec().gate.clone()))

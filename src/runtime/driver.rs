@@ -22,6 +22,7 @@ use super::Inner;
 use super::deadlines;
 use super::desk::Desk;
 use super::error::Error;
+use super::host::RunHost;
 use super::journal::{Dated, Room, unpoisoned};
 use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::{Claim, MadeRun};
@@ -234,6 +235,7 @@ impl Driver {
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }
+        self.ask_capabilities().await?;
         let limit = Duration::from_secs(self.limits_seconds()).min(LONGEST_RUN);
         let mut deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
         if let Some(given) = &self.given {
@@ -252,6 +254,19 @@ impl Driver {
                 Step::Wait | Step::Stop => return self.write().await,
             }
         }
+    }
+
+    /// Completes the tools with what capabilities can say only now. Whoever waits to hear that the run was accepted
+    /// hears it first: others may take their time.
+    async fn ask_capabilities(&mut self) -> Result<(), Halt> {
+        if self.toolbox.later.is_empty() || self.is_at_rest() {
+            return Ok(());
+        }
+        self.write().await?;
+        let host = RunHost::new(&self.inner, &self.room.log.owner, self.machine.view());
+        let toolbox = self.toolbox.with_later(&host.for_call()).await;
+        self.toolbox = Arc::new(toolbox);
+        Ok(())
     }
 
     /// Hears the messages that want to join, and tells each its place once it is written.

@@ -2,26 +2,34 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::files::SessionFiles;
 use super::journal::unpoisoned;
-use crate::capability::{Host, Scene};
+use super::storage::SessionStorage;
+use super::{Inner, Runtime};
+use crate::capability::{Files, Host, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
-use crate::domain::id::RunId;
+use crate::domain::id::{Owner, RunId};
 use crate::domain::state::{self, Change};
 use crate::domain::view::RunView;
 
 /// The server as the tools of one turn see it; they share the session's state.
 pub(super) struct RunHost {
     scene: Scene,
+    files: SessionFiles,
+    storage: SessionStorage,
     clock: Arc<dyn Clock>,
     state: Mutex<Object>,
 }
 
 impl RunHost {
-    pub(super) fn new(view: &RunView, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(inner: &Arc<Inner>, owner: &Owner, view: &RunView) -> Self {
+        let (runtime, clock) = (Runtime(inner.clone()), inner.clock.clone());
         let scene =
             Scene { session: view.session.clone(), run: view.run, user: view.user.clone(), now: clock.now() };
-        Self { scene, clock: clock.clone(), state: Mutex::new(view.state.clone()) }
+        let files = runtime.files(owner, &view.session);
+        let storage = runtime.storage(owner, &view.session);
+        Self { scene, files, storage, clock, state: Mutex::new(view.state.clone()) }
     }
 
     pub(super) fn run(&self) -> RunId {
@@ -59,5 +67,13 @@ impl Host for CallHost<'_> {
 
     fn scene(&self) -> Scene {
         Scene { now: self.run.clock.now(), ..self.run.scene.clone() }
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.run.files
+    }
+
+    fn storage(&self) -> &dyn Storage {
+        &self.run.storage
     }
 }

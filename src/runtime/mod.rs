@@ -6,12 +6,15 @@
 //! and their entries, `sessions` keeps what they belong to, `team` is how a leader hands work on, `deadlines` ends pauses,
 //! `receipts` sees to it that an order that comes twice is carried out once, `recovery` takes up what a crash left.
 
+pub mod agents;
 mod calls;
 pub mod catalog;
 mod deadlines;
 mod desk;
+pub mod documents;
 mod driver;
 mod error;
+pub mod files;
 mod forks;
 mod host;
 mod journal;
@@ -26,12 +29,13 @@ mod runs;
 mod session_fork;
 mod sessions;
 mod settle;
+mod storage;
 mod team;
 mod wake;
+pub mod workspace;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -39,21 +43,18 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::capability::registry::Registry;
-use crate::capability::toolbox::Toolbox;
 use crate::clock::Clock;
-use crate::domain::id::ComponentId;
-use crate::domain::spec::{AgentSpec, Spec};
 use crate::domain::time::Timestamp;
-use crate::domain::tool::ToolSpec;
 use crate::llm::Models;
 use crate::store::Store;
 use catalog::Catalog;
 pub use error::Error;
-use journal::{Journal, unpoisoned};
+use journal::Journal;
 use lanes::Lanes;
 use receipts::Receipts;
 pub use receipts::{Claim, MadeRun};
 pub use sessions::{SessionDetail, SessionFilter, SessionPage, SessionSort};
+use workspace::{Extension, Workspace, Workspaces};
 
 /// Everything a surface may ask. Cheap to clone.
 #[derive(Clone)]
@@ -69,6 +70,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What can be run.
     pub catalog: Catalog,
+    /// What owners may add to that.
+    pub extensions: Vec<Arc<dyn Extension>>,
     /// Time and names.
     pub clock: Arc<dyn Clock>,
     /// Runs of one session that may wait for their turn.
@@ -80,14 +83,11 @@ pub struct Parts {
     pub pieces_may_be_lost: bool,
 }
 
-/// A component as it was composed, and its tools.
-type Composed = (Arc<Spec>, Arc<Toolbox>);
-
 struct Inner {
     store: Arc<dyn Store>,
-    models: Models,
-    registry: Registry,
-    catalog: Arc<Catalog>,
+    base: Workspace,
+    extensions: Vec<Arc<dyn Extension>>,
+    workspaces: Workspaces,
     clock: Arc<dyn Clock>,
     queue_depth: usize,
     /// One for each run that may be driven or wait for it.
@@ -101,7 +101,6 @@ struct Inner {
     stopping: AtomicBool,
     let_go: CancellationToken,
     since: Timestamp,
-    toolboxes: Mutex<HashMap<ComponentId, Composed>>,
 }
 
 impl Runtime {
@@ -114,9 +113,9 @@ impl Runtime {
             journal: Arc::new(Journal::new(parts.store.clone())),
             since: parts.clock.now(),
             store: parts.store,
-            models: parts.models,
-            registry: parts.registry,
-            catalog: Arc::new(parts.catalog),
+            base: Workspace::new(parts.catalog, parts.registry, parts.models),
+            extensions: parts.extensions,
+            workspaces: Workspaces::default(),
             clock: parts.clock,
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
@@ -126,7 +125,6 @@ impl Runtime {
             deadlines: Arc::default(),
             stopping: AtomicBool::new(false),
             let_go: CancellationToken::new(),
-            toolboxes: Mutex::default(),
         });
         tokio::spawn(deadlines::keep(Arc::downgrade(&inner)));
         let taken_up = recovery::recover(&inner, parts.pieces_may_be_lost).await?;
@@ -167,20 +165,9 @@ impl Runtime {
         self.0.let_go.clone().cancelled_owned()
     }
 
-    /// What can be run.
-    pub fn catalog(&self) -> Arc<Catalog> {
-        self.0.catalog()
-    }
-
-    /// What agents can be given.
-    pub fn registry(&self) -> &Registry {
-        &self.0.registry
-    }
-
-    /// The tools an agent is given, composed from its capabilities and declared tools.
-    pub fn tools_of(&self, agent: &AgentSpec) -> Vec<ToolSpec> {
-        let composed = self.0.registry.compose(&agent.capabilities, &agent.tools);
-        composed.map(|toolbox| toolbox.specs()).unwrap_or_default()
+    /// What can be run by everybody: the files of the catalog. An owner's [`workspace`](Self::workspace) may hold more.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.base.catalog
     }
 
     /// The time.
@@ -207,36 +194,7 @@ impl Runtime {
 }
 
 impl Inner {
-    fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.clone()
-    }
-
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
-    }
-
-    /// The tools of a component. Composed once for what is in the catalog; a run that was started with another
-    /// version of it has its own.
-    fn toolbox(&self, spec: &Arc<Spec>, components: &[Arc<Spec>]) -> Result<Arc<Toolbox>, String> {
-        if let Some((known, toolbox)) = unpoisoned(&self.toolboxes).get(spec.id())
-            && (Arc::ptr_eq(known, spec) || known == spec)
-        {
-            return Ok(toolbox.clone());
-        }
-        let (capabilities, tools) = match spec.as_ref() {
-            Spec::Agent(agent) => (agent.capabilities.as_slice(), agent.tools.as_slice()),
-            Spec::Team(team) => (team.leader.capabilities.as_slice(), team.leader.tools.as_slice()),
-            Spec::Workflow(workflow) => (&[][..], workflow.tools.as_slice()),
-        };
-        let mut toolbox = self.registry.compose(capabilities, tools).map_err(|error| error.to_string())?;
-        if let Spec::Team(team) = spec.as_ref() {
-            team::equip(&mut toolbox, team, components)?;
-        }
-        let toolbox = Arc::new(toolbox);
-        if self.catalog.get(spec.kind(), spec.id()).is_some_and(|current| Arc::ptr_eq(&current, spec)) {
-            let mut toolboxes = unpoisoned(&self.toolboxes);
-            toolboxes.insert(spec.id().clone(), (spec.clone(), toolbox.clone()));
-        }
-        Ok(toolbox)
     }
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::capability::toolbox::Toolbox;
 use crate::domain::Object;
-use crate::domain::message::{Input, Message};
-use crate::domain::spec::AgentSpec;
+use crate::domain::message::Message;
+use crate::domain::spec::{AgentSpec, Source};
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 
@@ -25,8 +25,8 @@ pub(super) fn system(
     state: &Object,
     now: Timestamp,
 ) -> Result<Option<String>, String> {
-    let mut parts = vec![render(agent, view, state, now)?];
-    parts.extend(toolbox.prompts.iter().cloned());
+    let mut parts = toolbox.prompts.clone();
+    parts.push(render(agent, view, state, now)?);
     if view.options.show_state {
         parts.push(format!("<session_state>\n{}\n</session_state>", json!(state)));
     }
@@ -36,7 +36,7 @@ pub(super) fn system(
 
 fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> Result<String, String> {
     let text = &agent.instructions;
-    if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+    if agent.source == Source::Client || !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
         return Ok(text.clone());
     }
     let mut environment = Environment::new();
@@ -60,7 +60,7 @@ pub(super) fn with_dependencies(view: &RunView) -> Vec<Message> {
         && let Some(Message::User { input }) = messages.first_mut()
     {
         let text = format!("{}\n\n<context>\n{}\n</context>", input.text, json!(dependencies));
-        *input = Input { text, media: std::mem::take(&mut input.media) };
+        input.text = text;
     }
     messages
 }

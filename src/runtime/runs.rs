@@ -14,9 +14,9 @@ use super::settle::agent_of;
 use super::{Inner, Runtime};
 use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
 use crate::domain::fork::Origin;
-use crate::domain::id::{Owner, RunId, SessionId};
+use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
-use crate::domain::spec::{OnSecondMessage, Spec};
+use crate::domain::spec::{Additions, OnSecondMessage, Spec};
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News};
 use crate::store::Log;
@@ -176,13 +176,23 @@ impl Inner {
         origin: Option<Origin>,
         claim: Claim,
     ) -> Result<Started, Error> {
-        let spec = self
-            .catalog()
+        let workspace = self.workspace(&owner).await?;
+        let spec = workspace
+            .catalog
             .get(order.kind, &order.component)
             .ok_or_else(|| Error::NoComponent { kind: order.kind, id: order.component.clone() })?;
         let (session, fresh) = super::Runtime(self.clone()).session_id(order.session)?;
         let log = Log { owner, session };
         let room = self.journal.room(&log);
+        let additions = if fresh {
+            room.pen().await.begin_empty();
+            Additions::default()
+        } else {
+            self.check_session(&room, order.user.as_ref()).await?
+        };
+        let components = workspace.catalog.below(&spec);
+        let spec = with_additions(spec, &additions);
+        let spec = workspace.answered_by(spec, &[order.options.model.as_ref(), additions.model.as_ref()]);
         let start = RunStart {
             spec: spec.clone(),
             session: log.session.clone(),
@@ -191,14 +201,9 @@ impl Inner {
             options: order.options,
             parent: None,
             place: None,
-            components: self.catalog.below(&spec),
+            components,
             origin,
         };
-        if fresh {
-            room.pen().await.begin_empty();
-        } else {
-            self.check_session(&room, &start).await?;
-        }
         let rule = order.on_second_message.or(agent_of(&spec).map(|agent| agent.on_second_message));
         let manners = Manners { rule: rule.unwrap_or_default(), most: self.queue_depth };
         if manners.rule == OnSecondMessage::Steer
@@ -210,16 +215,16 @@ impl Inner {
         self.begin(room, start, manners, claim).await
     }
 
-    /// Before a model is asked anything: whether the session may be used at all.
-    async fn check_session(&self, room: &Room, start: &RunStart) -> Result<(), Error> {
+    /// Before a model is asked anything: whether the session may be used at all, and what it adds.
+    async fn check_session(&self, room: &Room, caller: Option<&UserId>) -> Result<Additions, Error> {
         let mut memory = room.pen().await;
         let desk = memory.desk(&*self.store, &room.log).await?;
-        let taken = |user| start.user.is_some() && start.user.as_ref() != Some(user);
+        let taken = |user| caller.is_some() && caller != Some(user);
         match desk.session.and_then(|session| session.user) {
             Some(user) if taken(&user) => {
                 Err(Error::SessionTaken { session: room.log.session.clone(), owner: "user" })
             }
-            _ => Ok(()),
+            _ => Ok(desk.data.additions),
         }
     }
 
@@ -263,7 +268,8 @@ impl Inner {
         let machine = Machine::accept(run, at, &start)
             .map_err(|violation| Error::Invalid { field: "kind", message: violation.what })?;
         let components: Arc<[Arc<Spec>]> = start.components.clone().into();
-        let toolbox = self.toolbox(&start.spec, &components).map_err(|why| {
+        let workspace = self.workspace(&room.log.owner).await?;
+        let toolbox = workspace.toolbox(&start.spec, &components).map_err(|why| {
             tracing::error!(why, "a component of the catalog cannot be composed");
             Error::Internal
         })?;
@@ -334,7 +340,8 @@ impl Inner {
         live.reach(Stage::Going { first: stored.first, status });
         let room = self.journal.room(&live.log);
         let components: Arc<[Arc<Spec>]> = machine.view().components.clone().into();
-        let toolbox = self.toolbox(&machine.view().spec, &components);
+        let workspace = self.workspace(&live.log.owner).await?;
+        let toolbox = workspace.toolbox(&machine.view().spec, &components);
         let (toolbox, broken) =
             toolbox.map_or_else(|why| (Arc::default(), Some(why)), |toolbox| (toolbox, None));
         let mut driver = Driver::new(self.clone(), live, room, machine, toolbox, components)
@@ -346,4 +353,17 @@ impl Inner {
         }
         Ok(driver)
     }
+}
+
+/// The agent as it works in a session that adds something to it.
+fn with_additions(mut spec: Arc<Spec>, additions: &Additions) -> Arc<Spec> {
+    if additions.is_empty() {
+        return spec;
+    }
+    match Arc::make_mut(&mut spec) {
+        Spec::Agent(agent) => agent.additions.clone_from(additions),
+        Spec::Team(team) => team.leader.additions.clone_from(additions),
+        Spec::Workflow(_) => {}
+    }
+    spec
 }

@@ -9,7 +9,7 @@ use super::receipts::Claim;
 use super::records::{self, SESSION};
 use crate::domain::document::{Place, Query, Tag};
 use crate::domain::id::{ComponentId, Owner, SessionId, UserId};
-use crate::domain::run::{NewSession, Session, SessionData, SessionPatch};
+use crate::domain::run::{NewSession, Session, SessionData, SessionPatch, Standing, Status};
 use crate::domain::spec::ComponentKind;
 use crate::domain::time::Timestamp;
 use crate::store::{Batch, Log};
@@ -241,6 +241,27 @@ impl Runtime {
         Ok(SessionPage { sessions, total })
     }
 
+    /// What goes on in a session.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn standing(&self, owner: &Owner, session: &Session) -> Result<Standing, Error> {
+        let log = Log { owner: owner.clone(), session: session.id.clone() };
+        let live = self.0.lanes.current(&log);
+        // A run that came to its rest may be in its lane for a moment more: its record decides.
+        for run in live.map(|live| live.run).into_iter().chain(session.waiting) {
+            match self.0.stored_run(owner, run).await {
+                Ok(run) if matches!(run.status, Status::Pending | Status::Running) => {
+                    return Ok(Standing::Active);
+                }
+                Ok(run) if run.status == Status::Paused => return Ok(Standing::Waiting),
+                Ok(_) | Err(Error::NoRun(_) | Error::Damaged) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if session.runs == 0 { Standing::New } else { Standing::Idle })
+    }
+
     /// Replaces what the patch names, whole; the rest stays.
     ///
     /// # Errors
@@ -257,6 +278,9 @@ impl Runtime {
         let fill = |desk: &mut Desk| {
             let session = desk.session_mut()?;
             session.updated = now;
+            if let Some(tags) = &patch.tags {
+                session.tags.clone_from(tags);
+            }
             if let Some(title) = &patch.title {
                 session.title = Some(title.clone());
             }
@@ -344,6 +368,10 @@ fn new_session(MadeSession { id, at }: MadeSession, new: NewSession) -> SessionD
         updated: at,
         runs: 0,
         usage: Default::default(),
+        tags: new.tags,
+        last_output: None,
+        started: None,
+        waiting: None,
     };
     SessionDetail { session, data: new.data }
 }

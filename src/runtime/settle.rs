@@ -196,6 +196,7 @@ pub(super) fn question(
         messages,
         tools: toolbox.specs(),
         output_schema: view.options.output_schema.clone().or(agent_schema),
+        reasoning_effort: view.options.reasoning_effort.clone(),
     }
 }
 
@@ -223,6 +224,15 @@ pub(super) fn beside(
     }
     if started.is_none() && !rested {
         return Ok(());
+    }
+    if view.parent.is_none()
+        && let Some(session) = &mut desk.session
+    {
+        match view.status {
+            Status::Paused => session.waiting = Some(view.run),
+            _ if session.waiting == Some(view.run) => session.waiting = None,
+            _ => {}
+        }
     }
     let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
     let run = Run {
@@ -275,6 +285,10 @@ fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(),
         updated: view.created,
         runs: 0,
         usage: Usage::default(),
+        tags: Vec::new(),
+        last_output: None,
+        started: None,
+        waiting: None,
     });
     if session.user.is_some() && start.user.is_some() && session.user != start.user {
         return Err(Error::SessionTaken { session: session.id.clone(), owner: "user" });
@@ -291,6 +305,7 @@ fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(),
     session.updated = view.created;
     if start.parent.is_none() {
         session.runs = session.runs.saturating_add(1);
+        session.started.get_or_insert(view.created);
     }
     Ok(())
 }
@@ -303,6 +318,10 @@ fn close_run(desk: &mut Desk, view: &RunView, facts: &[Dated]) -> Result<(), Err
     if view.parent.is_some() {
         // What it changed in the state has gone to the run that asked for it.
         return Ok(());
+    }
+    let answer = view.answer();
+    if !answer.is_empty() {
+        session.last_output = first_input(&answer);
     }
     for (_, fact) in facts {
         if let Fact::RunFinished { state: changes, .. } = fact

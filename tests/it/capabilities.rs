@@ -14,7 +14,7 @@ use std::time::Duration;
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::toolbox::Toolbox;
-use runhold::capability::{Host, Invocation, Scene};
+use runhold::capability::{Files, Host, Invocation, Scene, Storage};
 use runhold::domain::Object;
 use runhold::domain::id::RunId;
 use runhold::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
@@ -45,6 +45,14 @@ impl Host for StubHost {
             user: Some("u1".parse().unwrap()),
             now: Timestamp(1_767_621_802_000_000),
         }
+    }
+
+    fn files(&self) -> &dyn Files {
+        unimplemented!("no tool of these tests asks for files")
+    }
+
+    fn storage(&self) -> &dyn Storage {
+        unimplemented!("no tool of these tests asks for the storage")
     }
 }
 

@@ -13,21 +13,21 @@ const LAUNCHER: &str = "\
 ---
 description: Launches rockets.
 tools:
-  - name: launch
-    description: Launches.
-    kind: process
-    command: [sh, -c, 'echo launched >> ../launched; echo up']
-    requires_confirmation: true
-    message: Is the pad clear?
-  - name: count
-    description: Counts down.
-    kind: external
   - name: aim
     description: Aims.
     kind: process
     command: [cat]
     requires_user_input: [angle]
     parameters: {type: object, required: [angle], properties: {angle: {type: integer}}}
+  - name: count
+    description: Counts down.
+    kind: external
+  - name: launch
+    description: Launches.
+    kind: process
+    command: [sh, -c, 'echo launched >> ../launched; echo up']
+    requires_confirmation: true
+    message: Is the pad clear?
 ---
 You launch.
 ";
@@ -97,7 +97,7 @@ fn members_are_shown_as_they_work_and_the_leader_sums_up() {
         &[
             "· delegate_task_to_member {\"member_id\":\"ann\",\"task\":\"Calculate 6 * 7\"}",
             "  ann · multiply {\"a\":6,\"b\":7}",
-            "  ann · multiply → 42",
+            "  ann · multiply → {\"a\":6,\"b\":7,\"operation\":\"multiply\",\"result\":42}",
             "  ann │ 6 times 7 is 42.",
             "· delegate_task_to_member → 6 times 7 is 42.",
             "ann says: 6 times 7 is 42.",

@@ -42,6 +42,8 @@ pub(crate) fn agent() -> AgentSpec {
         output_schema: None,
         metadata: Object::new(),
         quick_prompts: vec![],
+        source: Default::default(),
+        additions: Default::default(),
     }
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn begun(spec: Spec, options: RunOptions) -> Vec<Fact> {
             spec: Arc::new(spec),
             session: "s1".parse().unwrap(),
             user: None,
-            input: Input { text: "2+3?".into(), media: vec![] },
+            input: Input { text: "2+3?".into(), media: vec![], extra: None },
             options,
             parent: None,
             place: None,

@@ -73,7 +73,7 @@ fn start(spec: AgentSpec) -> RunStart {
         spec: Arc::new(Spec::Agent(spec)),
         session: "s1".parse().unwrap(),
         user: None,
-        input: Input { text: "Go".into(), media: vec![] },
+        input: Input { text: "Go".into(), media: vec![], extra: None },
         options: RunOptions::default(),
         parent: None,
         place: None,
@@ -179,7 +179,7 @@ impl Story {
 }
 
 fn joining() -> Input {
-    Input { text: "And one more thing".into(), media: vec![] }
+    Input { text: "And one more thing".into(), media: vec![], extra: None }
 }
 
 fn prepared() -> News {

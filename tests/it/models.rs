@@ -31,12 +31,12 @@ struct Heard {
 }
 
 fn question(text: &str) -> ModelCall {
-    conversation(vec![Message::User { input: Input { text: text.into(), media: Vec::new() } }])
+    conversation(vec![Message::User { input: Input { text: text.into(), media: Vec::new(), extra: None } }])
 }
 
 fn conversation(messages: Vec<Message>) -> ModelCall {
     let model = "acme/large".parse().unwrap();
-    ModelCall { model, messages, tools: Vec::new(), output_schema: None }
+    ModelCall { model, messages, tools: Vec::new(), output_schema: None, reasoning_effort: None }
 }
 
 fn tool(name: &str, parameters: Value) -> ToolSpec {

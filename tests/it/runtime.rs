@@ -486,7 +486,8 @@ async fn nobody_is_left_waiting_however_runs_are_started_stopped_and_deleted_at_
 async fn the_agent_of_these_tests_has_the_tools_they_name() {
     let stage = Stage::new(Tape::blank().await, |_| Line::Silence);
     let runtime = stage.open().await;
-    let names: Vec<_> = runtime.tools_of(&agent()).into_iter().map(|tool| tool.name).collect();
+    let workspace = runtime.workspace(&owner()).await.unwrap();
+    let names: Vec<_> = workspace.toolbox_of(&agent()).specs().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, tools());
     let pieces = vec![Piece::Text("a".into()), Piece::Reasoning("b".into())];
     let entry =

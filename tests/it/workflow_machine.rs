@@ -102,7 +102,7 @@ fn start(steps: Vec<StepSpec>, tools: Vec<DeclaredTool>, input: &str) -> RunStar
         spec: Arc::new(Spec::Workflow(workflow)),
         session: "s1".parse().unwrap(),
         user: None,
-        input: Input { text: input.into(), media: vec![] },
+        input: Input { text: input.into(), media: vec![], extra: None },
         options: RunOptions::default(),
         parent: None,
         place: None,

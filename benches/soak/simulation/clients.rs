@@ -96,7 +96,7 @@ impl Client {
             component: agent.parse().unwrap(),
             session,
             user: None,
-            input: Input { text: input, media: vec![] },
+            input: Input { text: input, media: vec![], extra: None },
             options: RunOptions::default(),
             on_second_message: rule,
         };

@@ -128,6 +128,7 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
         let kit = Kit::new(world.clone(), power.clone(), weather.clone());
         let model = MoodyModel { world: world.clone(), weather: weather.clone() };
         let parts = Parts {
+            extensions: Vec::new(),
             store: Arc::new(Mounted { world: world.clone(), power: power.clone(), weather: weather.clone() }),
             models: Models::default().with("sim", Arc::new(model)),
             registry: BUILTIN.get_or_init(|| Registry::builtin(Egress::new())).clone().with(Arc::new(kit)),

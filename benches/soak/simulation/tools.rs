@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
 use runhold::domain::fact::{Entry, Fact};
 use runhold::domain::id::CallId;
 use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
@@ -59,16 +59,9 @@ struct Handy {
 
 impl Kit {
     pub(super) fn new(world: Arc<World>, power: Arc<Power>, weather: Weather) -> Self {
-        let about = About {
-            id: "kit",
-            name: "Kit",
-            description: "For simulated runs.",
-            icon: "wrench",
-            category: "Tests",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: json!({"type": "object"}),
-        };
+        let about = About::new("kit", "Kit", "For simulated runs.")
+            .listed("Tests", "wrench")
+            .configured(json!({"type": "object"}));
         Self { about, hands: Arc::new(Hands { world, power, weather }) }
     }
 }
@@ -81,7 +74,7 @@ impl Capability for Kit {
     fn contribute(&self, _config: &Value) -> Result<Contribution, String> {
         let tool =
             |name: &str| -> Arc<dyn Tool> { Arc::new(Handy { spec: spec(name), hands: self.hands.clone() }) };
-        Ok(Contribution { prompt: None, tools: TOOLS.into_iter().map(tool).collect() })
+        Ok(Contribution { tools: TOOLS.into_iter().map(tool).collect(), ..Contribution::default() })
     }
 }
 

@@ -139,5 +139,7 @@ pub(super) fn agent(id: &str) -> AgentSpec {
         output_schema: None,
         metadata: Object::new(),
         quick_prompts: vec![],
+        source: Default::default(),
+        additions: Default::default(),
     }
 }

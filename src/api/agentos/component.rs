@@ -1,12 +1,14 @@
 //! What a path names: the agent, team or workflow, and the run of it.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 
 use crate::api::ApiState;
+use crate::api::caller::Caller;
 use crate::domain::id::{ComponentId, RunId};
 use crate::domain::run::Run;
 use crate::domain::spec::{ComponentKind, Spec};
@@ -41,39 +43,42 @@ impl Component {
         run.kind == self.kind && run.component == self.id
     }
 
-    fn of(request: &HttpRequest) -> Result<Self, Error> {
+    async fn of(request: HttpRequest) -> Result<Self, Error> {
         let mut parts = request.path().split('/').skip(1);
         let (kind, missing) = match parts.next() {
             Some("agents") => (ComponentKind::Agent, "Agent not found"),
             Some("teams") => (ComponentKind::Team, "Team not found"),
             _ => (ComponentKind::Workflow, "Workflow not found"),
         };
-        let mut found = || {
-            let id: ComponentId = parts.next()?.parse().ok()?;
-            let state = request.app_data::<web::Data<ApiState>>()?;
-            let spec = state.runtime.catalog().get(kind, &id)?;
-            Some(Self { kind, id, spec })
+        let id: Option<ComponentId> = parts.next().and_then(|id| id.parse().ok());
+        let caller = request.extensions().get::<Caller>().cloned();
+        let state = request.app_data::<web::Data<ApiState>>();
+        let (Some(id), Some(caller), Some(state)) = (id, caller, state) else {
+            return Err(Error::not_found(missing));
         };
-        found().ok_or_else(|| Error::not_found(missing))
+        let workspace = state.runtime.workspace(caller.owner()).await?;
+        let spec = workspace.catalog.get(kind, &id).ok_or_else(|| Error::not_found(missing))?;
+        Ok(Self { kind, id, spec })
     }
 }
 
 impl FromRequest for Component {
     type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
+        Self::of(request.clone()).boxed_local()
     }
 }
 
 impl FromRequest for ComponentRun {
     type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let name = request.path().split('/').nth(4).unwrap_or_default().to_owned();
         let run = name.parse().ok();
-        ready(Component::of(request).map(|component| Self { component, name, run }))
+        let component = Component::of(request.clone());
+        async move { Ok(Self { component: component.await?, name, run }) }.boxed_local()
     }
 }

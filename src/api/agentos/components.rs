@@ -12,14 +12,15 @@ use super::database::{DATABASE, SESSION_TABLE};
 use super::error::Error;
 use super::metrics_body::provider_name;
 use crate::api::ApiState;
+use crate::api::caller::Caller;
 use crate::domain::Object;
 use crate::domain::id::ComponentId;
 use crate::domain::spec::{
     AgentSpec, ComponentKind, Limits, Spec, StepAction, StepSpec, TeamMode, WorkflowSpec,
 };
 use crate::domain::tool::ToolSpec;
-use crate::runtime::Runtime;
 use crate::runtime::catalog::Catalog;
+use crate::runtime::workspace::Workspace;
 
 /// Teams may hold teams; this deep they are shown.
 const MAX_TEAM_DEPTH: usize = 8;
@@ -130,39 +131,52 @@ pub(super) struct Workflow {
 }
 
 /// `GET /agents`
-pub(super) async fn agents(state: Data<ApiState>) -> Json<Vec<Agent>> {
-    let gallery = Gallery::new(&state.runtime);
-    Json(gallery.catalog.agents().filter_map(|spec| agent_of(spec)).map(|spec| gallery.agent(spec)).collect())
+pub(super) async fn agents(state: Data<ApiState>, caller: Caller) -> Result<Json<Vec<Agent>>, Error> {
+    let gallery = Gallery::new(&state, &caller).await?;
+    let agents = gallery.workspace.catalog.agents().filter_map(|spec| agent_of(spec));
+    Ok(Json(agents.map(|spec| gallery.agent(spec)).collect()))
 }
 
 /// `GET /agents/{agent_id}`
-pub(super) async fn agent(state: Data<ApiState>, component: Component) -> Result<Json<Agent>, Error> {
-    let gallery = Gallery::new(&state.runtime);
+pub(super) async fn agent(
+    state: Data<ApiState>,
+    caller: Caller,
+    component: Component,
+) -> Result<Json<Agent>, Error> {
+    let gallery = Gallery::new(&state, &caller).await?;
     agent_of(&component.spec)
         .map(|spec| Json(gallery.agent(spec)))
         .ok_or_else(|| unknown(ComponentKind::Agent))
 }
 
 /// `GET /teams`
-pub(super) async fn teams(state: Data<ApiState>) -> Json<Vec<Team>> {
-    let gallery = Gallery::new(&state.runtime);
-    Json(gallery.catalog.teams().filter_map(|spec| gallery.team(spec, 0)).collect())
+pub(super) async fn teams(state: Data<ApiState>, caller: Caller) -> Result<Json<Vec<Team>>, Error> {
+    let gallery = Gallery::new(&state, &caller).await?;
+    Ok(Json(gallery.workspace.catalog.teams().filter_map(|spec| gallery.team(spec, 0)).collect()))
 }
 
 /// `GET /teams/{team_id}`
-pub(super) async fn team(state: Data<ApiState>, component: Component) -> Result<Json<Team>, Error> {
-    let gallery = Gallery::new(&state.runtime);
+pub(super) async fn team(
+    state: Data<ApiState>,
+    caller: Caller,
+    component: Component,
+) -> Result<Json<Team>, Error> {
+    let gallery = Gallery::new(&state, &caller).await?;
     gallery.team(&component.spec, 0).map(Json).ok_or_else(|| unknown(ComponentKind::Team))
 }
 
 /// `GET /workflows`
 pub(super) async fn workflows(state: Data<ApiState>) -> Json<Vec<WorkflowSummary>> {
-    Json(workflow_summaries(&state.runtime.catalog()))
+    Json(workflow_summaries(state.runtime.catalog()))
 }
 
 /// `GET /workflows/{workflow_id}`
-pub(super) async fn workflow(state: Data<ApiState>, component: Component) -> Result<Json<Workflow>, Error> {
-    let gallery = Gallery::new(&state.runtime);
+pub(super) async fn workflow(
+    state: Data<ApiState>,
+    caller: Caller,
+    component: Component,
+) -> Result<Json<Workflow>, Error> {
+    let gallery = Gallery::new(&state, &caller).await?;
     match &*component.spec {
         Spec::Workflow(spec) => Ok(Json(gallery.workflow(spec))),
         Spec::Agent(_) | Spec::Team(_) => Err(unknown(ComponentKind::Workflow)),
@@ -227,18 +241,18 @@ pub(super) fn mode(mode: TeamMode) -> &'static str {
 }
 
 /// The catalog at one moment, with what is needed to show it.
-struct Gallery<'a> {
-    runtime: &'a Runtime,
-    catalog: Arc<Catalog>,
+struct Gallery {
+    workspace: Arc<Workspace>,
 }
 
-impl<'a> Gallery<'a> {
-    fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime, catalog: runtime.catalog() }
+impl Gallery {
+    async fn new(state: &ApiState, caller: &Caller) -> Result<Self, Error> {
+        Ok(Self { workspace: state.runtime.workspace(caller.owner()).await? })
     }
 
     fn agent(&self, agent: &AgentSpec) -> Agent {
-        let tools: Vec<Function> = self.runtime.tools_of(agent).into_iter().map(function).collect();
+        let tools: Vec<Function> =
+            self.workspace.toolbox_of(agent).specs().into_iter().map(function).collect();
         let limit = agent.limits.tool_calls;
         let tool_call_limit = (limit != Limits::default().tool_calls).then_some(limit);
         let with_history = agent.history_runs > 0;
@@ -276,10 +290,10 @@ impl<'a> Gallery<'a> {
     }
 
     fn member(&self, id: &ComponentId, depth: usize) -> Option<Value> {
-        if let Some(spec) = self.catalog.get(ComponentKind::Agent, id) {
+        if let Some(spec) = self.workspace.catalog.get(ComponentKind::Agent, id) {
             return serde_json::to_value(self.agent(agent_of(&spec)?)).ok();
         }
-        let spec = self.catalog.get(ComponentKind::Team, id).filter(|_| depth < MAX_TEAM_DEPTH)?;
+        let spec = self.workspace.catalog.get(ComponentKind::Team, id).filter(|_| depth < MAX_TEAM_DEPTH)?;
         serde_json::to_value(self.team(&spec, depth + 1)?).ok()
     }
 

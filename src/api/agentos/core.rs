@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 
 use super::components::{self, WorkflowSummary};
 use super::database::{DATABASE, SESSION_TABLE};
+use super::error::Error;
 use super::metrics_body::provider_name;
 use crate::api::ApiState;
+use crate::api::caller::Caller;
 use crate::domain::Object;
 use crate::domain::id::ModelName;
 use crate::domain::spec::{AgentSpec, Spec};
@@ -175,11 +177,12 @@ struct TeamSummary {
 }
 
 /// `GET /config`
-pub(super) async fn config(state: Data<ApiState>) -> Json<Config> {
-    let catalog = state.runtime.catalog();
+pub(super) async fn config(state: Data<ApiState>, caller: Caller) -> Result<Json<Config>, Error> {
+    let workspace = state.runtime.workspace(caller.owner()).await?;
+    let catalog = &workspace.catalog;
     let server = &state.server;
-    let quick_prompts = quick_prompts(&catalog);
-    Json(Config {
+    let quick_prompts = quick_prompts(catalog);
+    Ok(Json(Config {
         os_id: server.id.clone(),
         name: server.name.clone(),
         description: server.description.clone(),
@@ -188,11 +191,11 @@ pub(super) async fn config(state: Data<ApiState>) -> Json<Config> {
         databases: vec![DATABASE],
         chat: (!quick_prompts.is_empty()).then_some(ChatConfig { quick_prompts }),
         session: kept(SESSION_TABLE),
-        agents: agents(&catalog).map(agent_summary).collect(),
+        agents: agents(catalog).map(agent_summary).collect(),
         teams: catalog.teams().filter_map(|spec| team_summary(spec)).collect(),
-        workflows: components::workflow_summaries(&catalog),
+        workflows: components::workflow_summaries(catalog),
         interfaces: Vec::new(),
-    })
+    }))
 }
 
 fn kept(table: &'static str) -> DomainConfig {
@@ -251,6 +254,7 @@ fn used(catalog: &Catalog) -> impl Iterator<Item = &ModelName> {
 }
 
 /// `GET /models`
-pub(super) async fn models(state: Data<ApiState>) -> Json<Vec<ModelSummary>> {
-    Json(used(&state.runtime.catalog()).map(ModelSummary::from).collect())
+pub(super) async fn models(state: Data<ApiState>, caller: Caller) -> Result<Json<Vec<ModelSummary>>, Error> {
+    let workspace = state.runtime.workspace(caller.owner()).await?;
+    Ok(Json(used(&workspace.catalog).map(ModelSummary::from).collect()))
 }

@@ -150,9 +150,9 @@ impl ForkForm {
             (Some((before, Message::User { input })), None) => Ok((before, input.clone())),
             (Some((before, Message::User { input })), Some(more)) if self.regenerate => {
                 let text = format!("{}\n\n{more}", input.text);
-                Ok((before, Input { text, media: input.media.clone() }))
+                Ok((before, Input { text, ..input.clone() }))
             }
-            (_, Some(text)) => Ok((kept, Input { text: text.clone(), media: Vec::new() })),
+            (_, Some(text)) => Ok((kept, Input { text: text.clone(), ..Input::default() })),
             (Some((_, Message::Tool { .. })), None) => Ok((kept, Input::default())),
             (None, None) if view.input.is_empty() => Ok((kept, Input::default())),
             (_, None) => {

@@ -74,6 +74,7 @@ pub(super) fn options(fields: &mut Fields) -> RunOptions {
         history: fields.flag("add_history_to_context"),
         show_dependencies: fields.flag("add_dependencies_to_context").unwrap_or(false),
         show_state: fields.flag("add_session_state_to_context").unwrap_or(false),
+        ..RunOptions::default()
     }
 }
 
@@ -145,7 +146,7 @@ pub fn order(kind: ComponentKind, component: ComponentId, form: Form<RunForm>) -
         component,
         session: fields.session,
         user: fields.user,
-        input: Input { text, media },
+        input: Input { text, media, extra: None },
         options: fields.options,
         on_second_message: fields.on_second_message,
     })

@@ -309,6 +309,10 @@ mod tests {
             updated: Timestamp(1_795_355_964_000_000),
             runs: 0,
             usage: Usage::default(),
+            tags: Vec::new(),
+            last_output: None,
+            started: None,
+            waiting: None,
         }
     }
 

@@ -44,7 +44,13 @@ pub(super) async fn create(
         component,
         user: body.user,
         title: body.name,
-        data: SessionData { state: body.state, metadata: body.metadata, summary: None },
+        tags: Vec::new(),
+        data: SessionData {
+            state: body.state,
+            metadata: body.metadata,
+            summary: None,
+            ..SessionData::default()
+        },
     };
     let claim = key.claim(&state.runtime, caller.owner()).await?;
     let again = claim.is_done();
@@ -100,7 +106,7 @@ pub(super) async fn change(
     Json(changes): Json<Changes>,
 ) -> Result<HttpResponse, Error> {
     let Changes { name, state: session_state, metadata, summary } = changes;
-    let patch = SessionPatch { title: name, state: session_state, metadata, summary };
+    let patch = SessionPatch { title: name, state: session_state, metadata, summary, tags: None };
     apply(&state, &caller, &request, &which, patch).await
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{no_settings, spec};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use super::spec;
+use crate::capability::{About, Capability, Contribution, Invocation, Tool};
 use crate::domain::tool::{ASK_USER, Effect, Gate, ToolResult, ToolSpec};
 
 /// `ask_user`.
@@ -14,16 +14,14 @@ pub(super) struct AskUser(About);
 
 impl AskUser {
     pub(super) fn new() -> Self {
-        Self(About {
-            id: "ask_user",
-            name: "Ask User",
-            description: "Asks a person, who chooses among answers; the run waits meanwhile.",
-            icon: "message-circle-question",
-            category: "People",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: no_settings(),
-        })
+        Self(
+            About::new(
+                "ask_user",
+                "Ask User",
+                "Asks a person, who chooses among answers; the run waits meanwhile.",
+            )
+            .listed("People", "message-circle-question"),
+        )
     }
 }
 
@@ -35,7 +33,11 @@ impl Capability for AskUser {
     fn contribute(&self, _: &Value) -> Result<Contribution, String> {
         let prompt = "When you need the user to choose between specific options, call `ask_user` with clear questions \
                       and 2 to 4 options each.";
-        Ok(Contribution { prompt: Some(prompt.into()), tools: vec![Arc::new(Asking(questions()))] })
+        Ok(Contribution {
+            prompt: Some(prompt.into()),
+            tools: vec![Arc::new(Asking(questions()))],
+            ..Contribution::default()
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{no_settings, spec};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use super::spec;
+use crate::capability::{About, Capability, Contribution, Invocation, Tool};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{Effect, ToolResult, ToolSpec};
 
@@ -16,16 +16,10 @@ pub(super) struct CurrentTime(About);
 
 impl CurrentTime {
     pub(super) fn new() -> Self {
-        Self(About {
-            id: "current_time",
-            name: "Current Time",
-            description: "Tells the date and time, in UTC or any time zone.",
-            icon: "clock",
-            category: "Utilities",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: no_settings(),
-        })
+        Self(
+            About::new("current_time", "Current Time", "Tells the date and time, in UTC or any time zone.")
+                .listed("Utilities", "clock"),
+        )
     }
 }
 
@@ -35,7 +29,7 @@ impl Capability for CurrentTime {
     }
 
     fn contribute(&self, _: &Value) -> Result<Contribution, String> {
-        Ok(Contribution { prompt: None, tools: vec![Arc::new(Now::new())] })
+        Ok(Contribution { tools: vec![Arc::new(Now::new())], ..Contribution::default() })
     }
 }
 

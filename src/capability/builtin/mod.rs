@@ -3,14 +3,17 @@
 mod ask_user;
 mod current_time;
 mod html;
+mod placeholder;
 mod session_state;
 mod test_math;
+mod test_weather;
+mod todo_list;
 mod web_fetch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Capability;
 use super::egress::Egress;
@@ -21,8 +24,13 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
     vec![
         Arc::new(ask_user::AskUser::new()),
         Arc::new(current_time::CurrentTime::new()),
+        Arc::new(placeholder::Placeholder::noop()),
+        Arc::new(placeholder::Placeholder::research()),
+        Arc::new(placeholder::Placeholder::sandbox()),
         Arc::new(session_state::SessionState::new()),
         Arc::new(test_math::TestMath::new()),
+        Arc::new(test_weather::TestWeather::new()),
+        Arc::new(todo_list::TodoList::new()),
         Arc::new(web_fetch::WebFetch::new(egress.clone())),
     ]
 }
@@ -37,9 +45,4 @@ fn spec(name: &str, description: &str, effect: Effect, parameters: Value) -> Too
         timeout: Duration::from_secs(30),
         gate: Gate::default(),
     }
-}
-
-/// The schema of a capability without settings.
-fn no_settings() -> Value {
-    json!({"type": "object", "properties": {}, "additionalProperties": false})
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{no_settings, spec};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use super::spec;
+use crate::capability::{About, Capability, Contribution, Invocation, Tool};
 use crate::domain::Object;
 use crate::domain::state::{Change, apply, merge};
 use crate::domain::tool::{Effect, ToolResult, ToolSpec};
@@ -16,16 +16,14 @@ pub(super) struct SessionState(About);
 
 impl SessionState {
     pub(super) fn new() -> Self {
-        Self(About {
-            id: "session_state",
-            name: "Session State",
-            description: "Reads and changes the session's state: values that are kept from run to run.",
-            icon: "database",
-            category: "Storage",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: no_settings(),
-        })
+        Self(
+            About::new(
+                "session_state",
+                "Session State",
+                "Reads and changes the session's state: values that are kept from run to run.",
+            )
+            .listed("Storage", "database"),
+        )
     }
 }
 
@@ -40,6 +38,7 @@ impl Capability for SessionState {
         Ok(Contribution {
             prompt: Some(prompt.into()),
             tools: vec![Arc::new(Read(read_spec())), Arc::new(Set(set_spec()))],
+            ..Contribution::default()
         })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{no_settings, spec};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use super::spec;
+use crate::capability::{About, Capability, Contribution, Invocation, Tool};
 use crate::domain::tool::{Effect, ToolResult, ToolSpec};
 
 /// `test_math`.
@@ -14,16 +14,10 @@ pub(super) struct TestMath(About);
 
 impl TestMath {
     pub(super) fn new() -> Self {
-        Self(About {
-            id: "test_math",
-            name: "Test Math",
-            description: "Adds, subtracts, multiplies and divides.",
-            icon: "calculator",
-            category: "Testing",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: no_settings(),
-        })
+        Self(
+            About::new("test_math", "Test Math", "Adds, subtracts, multiplies and divides.")
+                .listed("Testing", "calculator"),
+        )
     }
 }
 
@@ -38,6 +32,7 @@ impl Capability for TestMath {
         Ok(Contribution {
             prompt: Some(prompt.into()),
             tools: tools.into_iter().map(|one| Arc::new(Calculator::new(one)) as Arc<dyn Tool>).collect(),
+            ..Contribution::default()
         })
     }
 }
@@ -98,10 +93,23 @@ impl Tool for Calculator {
 
     async fn call(&self, call: Invocation<'_>) -> ToolResult {
         let number = |name| call.arguments.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
-        match self.operation.of(number("a"), number("b")) {
-            // A whole number is shown without a fraction: 42, not 42.0.
-            Ok(result) => ToolResult::done(result.to_string()),
+        let (a, b) = (number("a"), number("b"));
+        match self.operation.of(a, b) {
+            Ok(result) => {
+                let (operation, _) = self.operation.words();
+                let (result, a, b) = (short(result), short(a), short(b));
+                ToolResult::done(
+                    json!({"result": result, "operation": operation, "a": a, "b": b}).to_string(),
+                )
+            }
             Err(reason) => ToolResult::failed(reason),
         }
     }
+}
+
+/// A whole number without a fraction: 42, not 42.0.
+fn short(number: f64) -> Value {
+    let whole = number.fract() == 0.0 && number.abs() < 1e15;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number far below the limit")]
+    if whole { json!(number as i64) } else { json!(number) }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{html, spec};
 use crate::capability::egress::{Egress, Limits, Reach, Request, Response};
-use crate::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use crate::capability::{About, Capability, Contribution, Invocation, Risk, Tool};
 use crate::domain::tool::{Effect, ToolResult, ToolSpec};
 
 /// Read of a page unless the model asks for more or less: a context is dear.
@@ -45,17 +45,11 @@ impl WebFetch {
             },
             "additionalProperties": false
         });
-        let about = About {
-            id: "web_fetch",
-            name: "Web Fetch",
-            description: "Reads web pages: text, and HTML turned into text. Public addresses only, unless others \
-                          are allowed.",
-            icon: "globe",
-            category: "Network",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema,
-        };
+        let description = "Reads web pages: text, and HTML turned into text. Public addresses only, unless others are allowed.";
+        let about = About::new("web_fetch", "Web Fetch", description)
+            .listed("Network", "globe")
+            .configured(config_schema)
+            .risking(Risk::Medium);
         Self { about, egress }
     }
 }
@@ -68,10 +62,8 @@ impl Capability for WebFetch {
     fn contribute(&self, config: &Value) -> Result<Contribution, String> {
         let config = Config::deserialize(config).map_err(|error| error.to_string())?;
         let reach = Reach::new(config.allow.as_deref(), &config.allow_private)?;
-        Ok(Contribution {
-            prompt: None,
-            tools: vec![Arc::new(Fetch { spec: fetch_spec(), reach, egress: self.egress.clone() })],
-        })
+        let fetch = Fetch { spec: fetch_spec(), reach, egress: self.egress.clone() };
+        Ok(Contribution { tools: vec![Arc::new(fetch)], ..Contribution::default() })
     }
 }
 

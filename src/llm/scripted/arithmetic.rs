@@ -1,6 +1,6 @@
 //! Sums in a user's message, worked out one operation at a time by whoever has tools for it.
 
-use serde_json::{Number, json};
+use serde_json::{Number, Value, json};
 
 use super::scene::Scene;
 use super::script::Call;
@@ -69,13 +69,19 @@ fn next_call(mut sum: Sum, scene: &Scene<'_>) -> Option<Call> {
         let Some(done) = scene.result(operation.tool(), &arguments) else {
             return Some(Call { name: operation.tool().into(), arguments });
         };
-        let result = number(done.content.trim())?;
+        let result = number(&outcome(done.content)?)?;
         sum.rest.remove(place);
         match place.checked_sub(1).and_then(|before| sum.rest.get_mut(before)) {
             Some((_, left)) => *left = result,
             None => sum.first = result,
         }
     }
+}
+
+/// The number that came of an operation: the answer itself, or its `result`.
+pub(super) fn outcome(told: &str) -> Option<String> {
+    let told: Value = serde_json::from_str(told.trim()).ok()?;
+    Some(told.get("result").unwrap_or(&told).to_string())
 }
 
 /// `6 times 7`, for people; `None` if the call is no operation.

@@ -22,7 +22,8 @@ fn result(done: &Done<'_>) -> String {
         return format!("`{}` did not work: {}", done.name, sentence(&cut(done.content)));
     }
     if let Some(sum) = arithmetic::in_words(done.name, &done.arguments) {
-        return format!("{sum} is {}.", plain(&value));
+        let outcome = arithmetic::outcome(done.content).unwrap_or_else(|| plain(&value));
+        return format!("{sum} is {outcome}.");
     }
     let say = |text: &str| {
         let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()));

@@ -40,7 +40,7 @@ pub(super) fn work(
         | StepAction::Router { .. } => return None,
     };
     let text = message(before, &values, reviews);
-    Some((work, Input { text, media: view.input.media.clone() }))
+    Some((work, Input { text, media: view.input.media.clone(), extra: None }))
 }
 
 /// What comes from the step before, what a person gave for this one, and why it was refused before.

@@ -12,7 +12,8 @@ use super::references::Link;
 use super::yaml::Placed;
 use crate::domain::id::{ComponentId, ModelName};
 use crate::domain::spec::{
-    AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, Limits, Spec, TeamMode, TeamSpec,
+    Additions, AgentSpec, CapabilityRef, ComponentKind, DeclaredTool, Limits, Source, Spec, TeamMode,
+    TeamSpec,
 };
 
 impl Reader<'_> {
@@ -64,6 +65,8 @@ impl Reader<'_> {
             output_schema: self.output_schema(file.output_schema),
             metadata: file.metadata,
             quick_prompts: file.quick_prompts,
+            source: Source::File,
+            additions: Additions::default(),
         })
     }
 

@@ -107,6 +107,11 @@ impl Catalog {
         found
     }
 
+    /// Adds a component, or replaces the one of its kind and id.
+    pub fn add(&mut self, spec: Spec) {
+        self.specs.insert((spec.kind(), spec.id().clone()), Arc::new(spec));
+    }
+
     fn of(&self, kind: ComponentKind) -> impl Iterator<Item = &Arc<Spec>> {
         self.specs.values().filter(move |spec| spec.kind() == kind)
     }

@@ -38,7 +38,8 @@ impl Driver {
     ) -> Result<(), Halt> {
         let call = self.question(&model).await?;
         self.record(News::ModelCalled { turn, model: model.clone() })?;
-        let Some(provider) = self.inner.models.get(&model.provider).cloned() else {
+        let workspace = self.inner.workspace(&self.room.log.owner).await?;
+        let Some(provider) = workspace.models.get(&model.provider).cloned() else {
             let message = format!("there is no provider `{}`", model.provider);
             return self.record(News::ModelFailed(Failure::new("unknown_provider", message)));
         };

@@ -142,7 +142,8 @@ impl Above {
             Some(stored) => self.inner.replayed(&owner, stored).await?,
             None => Machine::accept(run, at, &start).map_err(Halt::Violation)?,
         };
-        let (toolbox, broken) = match self.inner.toolbox(&machine.view().spec, &self.components) {
+        let workspace = self.inner.workspace(&owner).await?;
+        let (toolbox, broken) = match workspace.toolbox(&machine.view().spec, &self.components) {
             Ok(toolbox) => (toolbox, None),
             Err(why) => (Arc::default(), Some(why)),
         };

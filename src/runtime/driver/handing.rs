@@ -62,7 +62,7 @@ impl Driver {
         }
         self.write().await?;
         let seconds = self.limits_seconds();
-        let host = Arc::new(RunHost::new(self.machine.view(), &self.inner.clock));
+        let host = Arc::new(RunHost::new(&self.inner, &self.room.log.owner, self.machine.view()));
         let mut calls: FuturesUnordered<_> =
             orders.into_iter().map(|order| self.call(&host, order, deadline)).collect();
         let live = self.live.clone();
@@ -151,7 +151,7 @@ impl Driver {
             .into_iter()
             .map(|who| {
                 let name = who.1.to_string();
-                let input = Input { text: task.clone(), media: view.input.media.clone() };
+                let input = Input { text: task.clone(), media: view.input.media.clone(), extra: None };
                 let place = Place::Call(call.clone());
                 let state = view.state.clone();
                 let child = self.child(ChildOrder { who, input, place, state, deadline });
@@ -271,7 +271,7 @@ impl Driver {
         let arguments = serde_json::to_string(arguments).unwrap_or_default();
         let call = ToolCall { id, name, arguments };
         let order = ToolOrder { call, values: Object::new(), in_doubt, approved: true };
-        let host = RunHost::new(self.machine.view(), &self.inner.clock);
+        let host = RunHost::new(&self.inner, &self.room.log.owner, self.machine.view());
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
         async move {
             let (_, result) = inner.perform(&host, &toolbox, &order).await;

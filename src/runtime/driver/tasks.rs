@@ -42,7 +42,7 @@ pub(super) async fn work_on(
                 Some(missing) => Err(missing),
                 None => Ok(above.child(ChildOrder {
                     who: task.who.clone(),
-                    input: Input { text: with_results(task, &done), media: media.clone() },
+                    input: Input { text: with_results(task, &done), media: media.clone(), extra: None },
                     place: Place::Task(call.clone(), task.id.clone()),
                     state: state.clone(),
                     deadline,

@@ -50,10 +50,10 @@ async fn sums_are_right_and_division_by_zero_is_a_failure() {
     assert_eq!(
         results,
         [
-            done("42"),
-            done("-0.5"),
-            done("42"),
-            done("0.25"),
+            done(r#"{"a":40,"b":2,"operation":"add","result":42}"#),
+            done(r#"{"a":1,"b":1.5,"operation":"subtract","result":-0.5}"#),
+            done(r#"{"a":6,"b":7,"operation":"multiply","result":42}"#),
+            done(r#"{"a":1,"b":4,"operation":"divide","result":0.25}"#),
             failed("division by zero"),
             failed("the result is too large")
         ]
@@ -109,4 +109,45 @@ async fn a_page_is_fetched_as_text_and_marked_as_untrusted() {
         use_tool(&toolbox, "web_fetch", json!({"url": "example.org"})).await,
         ToolResult::failed("that is no URL; give a whole one, as in https://example.org/page")
     );
+}
+
+#[tokio::test]
+async fn the_weather_of_a_place_is_always_the_same() {
+    let toolbox = tools_of("test_weather");
+    let oslo = |units: &str| use_tool(&toolbox, "get_weather", json!({"location": "Oslo", "units": units}));
+    let (one, two) = (oslo("celsius").await, oslo("celsius").await);
+    assert_eq!(one, two);
+    let told: Value = serde_json::from_str(&one.content).unwrap();
+    let warm: Value = serde_json::from_str(&oslo("fahrenheit").await.content).unwrap();
+    let celsius = told["temperature"].as_i64().unwrap();
+    assert_eq!(warm["temperature"], json!(celsius * 9 / 5 + 32));
+    assert_eq!(told["timestamp"], json!("2026-01-05T14:03:22Z"));
+
+    let forecast = use_tool(&toolbox, "get_forecast", json!({"location": "Oslo", "days": 2})).await;
+    let forecast: Value = serde_json::from_str(&forecast.content).unwrap();
+    let dates: Vec<_> = forecast["forecast"].as_array().unwrap().iter().map(|day| &day["date"]).collect();
+    assert_eq!(dates, [&json!("2026-01-06"), &json!("2026-01-07")]);
+    assert_eq!(forecast["days"], json!(2));
+}
+
+#[tokio::test]
+async fn a_list_of_tasks_is_counted_and_held_to_its_rules() {
+    let toolbox = tools_of("stateless_todo_list");
+    let task =
+        |content: &str, status: &str| json!({"content": content, "activeForm": "Doing it", "status": status});
+    let write = |todos: Vec<Value>| use_tool(&toolbox, "write_todos", json!({"todos": todos}));
+
+    let told = write(vec![task("a", "completed"), task("b", "in_progress"), task("c", "pending")]).await;
+    let told: Value = serde_json::from_str(&told.content).unwrap();
+    let counts =
+        ["success", "total_tasks", "pending", "in_progress", "completed"].map(|name| told[name].clone());
+    assert_eq!(counts, [json!(true), json!(3), json!(1), json!(1), json!(1)]);
+    assert_eq!((told.get("warning"), told["todos"].as_array().unwrap().len()), (None, 3));
+
+    let idle = write(vec![task("a", "pending")]).await.content;
+    assert!(idle.contains("no task is in progress"), "{idle}");
+    let busy = write(vec![task("a", "in_progress"), task("b", "in_progress")]).await.content;
+    assert!(busy.contains("2 tasks are in progress"), "{busy}");
+    let empty = write(vec![task("a", "pending"), task(" ", "pending")]).await;
+    assert_eq!(empty, ToolResult::failed("task 2: `content` must not be empty"));
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution};
-use runhold::domain::spec::ToolAction;
+use runhold::capability::{About, Capability, Contribution};
+use runhold::domain::spec::{AgentSpec, ToolAction};
 use runhold::domain::tool::{Gate, Verdict};
 use serde_json::{Value, json};
 
@@ -14,16 +14,11 @@ struct Plain(About);
 
 impl Plain {
     fn new(id: &'static str, dependencies: &'static [&'static str]) -> Arc<Self> {
-        Arc::new(Self(About {
-            id,
-            name: id,
-            description: "",
-            icon: "",
-            category: "",
-            status: CapabilityStatus::Available,
-            dependencies,
-            config_schema: json!({"type": "object", "properties": {"say": {"type": "string"}}}),
-        }))
+        Arc::new(Self(
+            About::new(id, id, "")
+                .needs(dependencies)
+                .configured(json!({"type": "object", "properties": {"say": {"type": "string"}}})),
+        ))
     }
 }
 
@@ -33,8 +28,8 @@ impl Capability for Plain {
     }
 
     fn contribute(&self, config: &Value) -> Result<Contribution, String> {
-        let said = config.get("say").and_then(Value::as_str).unwrap_or(self.0.id);
-        Ok(Contribution { prompt: Some(said.into()), tools: Vec::new() })
+        let said = config.get("say").and_then(Value::as_str).unwrap_or(&self.0.id);
+        Ok(Contribution { prompt: Some(said.into()), ..Contribution::default() })
     }
 }
 
@@ -47,29 +42,44 @@ fn refused(
 
 #[test]
 fn the_registry_lists_what_comes_with_the_program_by_id() {
-    let ids: Vec<_> = registry().all().map(|one| one.about().id).collect();
-    assert_eq!(ids, ["ask_user", "current_time", "session_state", "test_math", "web_fetch"]);
+    let ids: Vec<_> = registry().all().map(|one| one.about().id.to_string()).collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+    for id in ["ask_user", "current_time", "session_state", "test_math", "test_weather", "web_fetch"] {
+        assert!(ids.iter().any(|one| one == id), "{id} is not among {ids:?}");
+    }
 }
 
 #[test]
 fn every_builtin_composes_and_closes_its_schemas() {
-    let refs: Vec<_> = registry().all().map(|one| reference(one.about().id, Value::Null)).collect();
+    let refs: Vec<_> = registry().all().map(|one| reference(&one.about().id, Value::Null)).collect();
     let toolbox = registry().compose(&refs, &[]).unwrap();
-    let names: Vec<_> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
-    let expected = [
-        "add",
-        "ask_user",
-        "divide",
-        "get_current_time",
-        "multiply",
-        "read_session_state",
-        "set_session_state",
-        "subtract",
-        "web_fetch",
-    ];
-    assert_eq!(names, expected);
     assert!(toolbox.specs().iter().all(|spec| spec.parameters["additionalProperties"] == json!(false)));
-    assert_eq!(toolbox.prompts.len(), 3);
+}
+
+#[test]
+fn tools_are_offered_in_the_order_of_their_capabilities() {
+    let refs = [reference("test_math", Value::Null), reference("ask_user", Value::Null)];
+    let toolbox = registry().compose(&refs, &[declared("aim", shell("true"))]).unwrap();
+    let names: Vec<_> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["add", "subtract", "multiply", "divide", "ask_user", "aim"]);
+}
+
+#[test]
+fn what_a_session_adds_comes_after_the_agents_tools_and_is_said_before_the_agents_prompts() {
+    let registry = registry().with(Plain::new("own", &[])).with(Plain::new("added", &["own"]));
+    let mut agent: AgentSpec = serde_json::from_value(json!({
+        "id": "a", "name": "A", "instructions": "", "model": "p/m", "history_runs": 0, "source": "client",
+        "capabilities": [{"ref": "own"}, {"ref": "test_math"}, {"ref": "there is none"}]
+    }))
+    .unwrap();
+    agent.additions.capabilities =
+        vec![reference("added", Value::Null), reference("own", json!({"say": "set by the session"}))];
+    agent.additions.tools = vec![declared("add", shell("true")), declared("aim", shell("true"))];
+    let toolbox = registry.compose_agent(&agent).unwrap();
+    assert_eq!(toolbox.prompts.first().unwrap(), "added");
+    assert_eq!(toolbox.prompts.get(1).unwrap(), "set by the session");
+    let names: Vec<_> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["add", "subtract", "multiply", "divide", "aim"]);
 }
 
 #[test]
@@ -95,10 +105,9 @@ fn capabilities_that_need_each_other_are_refused() {
 
 #[test]
 fn an_unknown_capability_is_named_with_all_that_are_known() {
-    assert_eq!(
-        refused(&[reference("web_fech", Value::Null)], &[]),
-        "unknown capability `web_fech`; known: ask_user, current_time, session_state, test_math, web_fetch"
-    );
+    let told = refused(&[reference("web_fech", Value::Null)], &[]);
+    assert!(told.starts_with("unknown capability `web_fech`; known: "), "{told}");
+    assert!(told.contains(", web_fetch"), "{told}");
 }
 
 #[test]

@@ -41,6 +41,8 @@ fn an_agent_needs_nothing_but_instructions() {
             output_schema: None,
             metadata: serde_json::Map::new(),
             quick_prompts: vec![],
+            source: Default::default(),
+            additions: Default::default(),
         }
     );
 }
@@ -91,6 +93,8 @@ The topic is {{ session_state.topic }}.
         output_schema: Some(json!({"type": "object"})),
         metadata: json!({"team": "a"}).as_object().unwrap().clone(),
         quick_prompts: vec!["What is new?".into()],
+        source: Default::default(),
+        additions: Default::default(),
     };
     assert_eq!(agent, expected);
 }

@@ -46,6 +46,7 @@ fn everything_there_is_to_send() -> ModelCall {
             media(MediaKind::Audio, "a", MediaSource::Base64("BBBB".into())),
             media(MediaKind::File, "f", MediaSource::Base64("CCCC".into())),
         ],
+        extra: None,
     };
     let made_up = vec![call("c1", "look", "{\"at\":1}"), call("c2", "lo ok", "{oops")];
     let results = made_up.iter().map(|call| result(call, "seen")).collect();

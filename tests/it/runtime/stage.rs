@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
-use runhold::capability::{About, Capability, CapabilityStatus, Contribution, Invocation, Tool};
+use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
 use runhold::clock::{Clock, WallClock};
 use runhold::domain::document::{Key, Page, Query, Record};
 use runhold::domain::fact::{Entry, Fact, Failure, Piece, RunOptions, Seq};
@@ -202,7 +202,7 @@ impl Capability for Kit {
             };
             Arc::new(Counted { spec, deeds: self.deeds.clone() })
         };
-        Ok(Contribution { prompt: None, tools: tools().into_iter().map(tool).collect() })
+        Ok(Contribution { tools: tools().into_iter().map(tool).collect(), ..Contribution::default() })
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn order(session: Option<&str>, text: &str) -> StartRun {
         component: agent().id,
         session: session.map(|session| session.parse().unwrap()),
         user: None,
-        input: Input { text: text.into(), media: vec![] },
+        input: Input { text: text.into(), media: vec![], extra: None },
         options: RunOptions::default(),
         on_second_message: None,
     }
@@ -266,18 +266,12 @@ impl Stage {
     }
 
     async fn open_after(&self, pieces_may_be_lost: bool) -> Runtime {
-        let about = About {
-            id: "kit",
-            name: "Kit",
-            description: "For tests.",
-            icon: "wrench",
-            category: "Tests",
-            status: CapabilityStatus::Available,
-            dependencies: &[],
-            config_schema: json!({"type": "object"}),
-        };
+        let about = About::new("kit", "Kit", "For tests.")
+            .listed("Tests", "wrench")
+            .configured(json!({"type": "object"}));
         let kit = Kit { about, deeds: self.deeds.clone() };
         let parts = Parts {
+            extensions: Vec::new(),
             store: Arc::new(self.tape.clone()),
             models: Models::default().with("test", self.model.clone()),
             registry: Registry::builtin(Egress::new()).with(Arc::new(kit)),
