@@ -28,9 +28,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Result<Changes, Error> {
     let (saved, spec) = defined(board, agent, content).await?;
     let now = board.now();
+    let names_model = content.get("model").is_some_and(|model| !model.is_null());
     let agent = match saved {
         Some(saved) => {
-            let any_model = saved.any_model && spec.model == saved.spec.model;
+            let any_model = saved.any_model && !names_model;
             SavedAgent { spec, any_model, updated: now, archived: false, ..saved.value }
         }
         None => SavedAgent {
@@ -38,7 +39,6 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
             any_model: false,
             tags: Vec::new(),
             archived: false,
-            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),
