@@ -55,6 +55,7 @@ mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
+mod everruns_streams;
 mod teams;
 mod waiting;
 mod workflows;
@@ -65,6 +66,7 @@ mod triage_issues;
 mod triage_links;
 // The triage surface: evidence and documents.
 mod triage_documents;
+mod triage_drafts;
 mod triage_evidence;
 
 // What these stand on.

@@ -15,6 +15,8 @@ mod channels;
 pub mod error;
 mod event_routes;
 pub mod events;
+mod file_body;
+mod files;
 mod harnesses;
 pub mod ids;
 pub mod message_form;
@@ -26,6 +28,7 @@ pub mod place;
 mod routes;
 mod session_body;
 mod sessions;
+mod storage;
 pub mod time;
 mod turns;
 

@@ -4,7 +4,9 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{agents, capabilities, channels, event_routes, harnesses, messages, sessions, turns};
+use super::{
+    agents, capabilities, channels, event_routes, files, harnesses, messages, sessions, storage, turns,
+};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
@@ -35,6 +37,8 @@ pub(super) fn table() -> Vec<Endpoint> {
         turns::table(),
         capabilities::table(),
         harnesses::table(),
+        files::table(),
+        storage::table(),
     ];
     tables.into_iter().flatten().collect()
 }
