@@ -312,6 +312,10 @@ impl Turn {
     fn finished(&mut self, fold: &mut Fold, sink: &mut dyn Sink, outcome: &Outcome) {
         sink.answered(fold.seq());
         self.close_act(fold, sink);
+        // One that ends before its time came was never going; but somebody must say that the session is idle.
+        if !fold.is_going() {
+            self.activate(fold, sink);
+        }
         match outcome {
             Outcome::Completed => self.completed(fold, sink),
             Outcome::Failed(failure) => self.failed(fold, sink, failure),
