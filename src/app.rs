@@ -16,7 +16,7 @@ use crate::api::body::Limits;
 use crate::api::everruns::Pulse;
 use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
-use crate::capability::egress::Egress;
+use crate::capability::egress::{Egress, Reach};
 use crate::capability::registry::Registry;
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
@@ -28,6 +28,7 @@ use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
+use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
 
@@ -51,13 +52,16 @@ impl App {
     /// # Errors
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
-        let runtime = runtime(config, config.store).await?;
+        let servers = Arc::new(servers(config)?);
+        let runtime = open(config, config.store, &servers).await?;
+        servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
             triage: Triage::new(runtime.clone()),
+            servers,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -166,7 +170,14 @@ fn connections(config: &Config) -> usize {
 /// # Errors
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
-    let registry = registry();
+    let servers = Arc::new(servers(config)?);
+    let runtime = open(config, store, &servers).await?;
+    servers.warm();
+    Ok(runtime)
+}
+
+async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Result<Runtime> {
+    let registry = registry(servers);
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -178,7 +189,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         models,
         registry,
         catalog,
-        extensions: Vec::new(),
+        extensions: vec![servers.clone()],
         vault: vault()?,
         clock,
         queue_depth,
@@ -203,16 +214,32 @@ fn vault() -> Result<Option<Vault>> {
     }
 }
 
-fn registry() -> Registry {
-    Registry::builtin(Egress::new())
+fn registry(servers: &Servers) -> Registry {
+    let builtin = Registry::builtin(Egress::new());
+    servers.capabilities().fold(builtin, |registry, server| registry.with(server))
 }
 
-/// Whether these capabilities and tools make an agent; if not, why.
+/// The MCP servers of a configuration, still without connections.
+fn servers(config: &Config) -> Result<Servers> {
+    let reach = Reach::new(None, &config.network.allow_private).map_err(anyhow::Error::msg)?;
+    let configured = config.mcp.iter().map(|(name, server)| {
+        let settings = server.settings(name).map_err(anyhow::Error::msg);
+        Ok((settings.with_context(|| format!("MCP server `{name}`"))?, server.accept_changes))
+    });
+    Ok(Servers::new(configured.collect::<Result<_>>()?, Egress::new(), reach))
+}
+
+/// Says whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
-/// A sentence for the writer of the file.
-pub fn check_tools(capabilities: &[CapabilityRef], tools: &[DeclaredTool]) -> Result<(), String> {
-    registry().compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+/// What does not fit in the configuration of MCP servers.
+pub fn check_tools(
+    config: &Config,
+) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+    let registry = registry(&servers(config)?);
+    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+        registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

@@ -11,7 +11,7 @@ use futures::future::{join, join_all};
 use crate::dice::Dice;
 use crate::harness::model_server::{ModelServer, Reply, says, words};
 use crate::harness::server::{Server, Setup, events};
-use crate::promise::Order;
+use crate::promise::{Order, completed};
 
 /// What runs get.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(crate) async fn drain(order: Order) -> String {
         server.restart().await;
         for (run, session) in runs.into_iter().flatten() {
             taken += 1;
-            ended(&server, &run, &session).await;
+            completed(&server, &run, &session).await;
         }
     }
     assert!(slowest < DRAIN + BESIDE, "an end took {slowest:?}");
@@ -88,17 +88,4 @@ async fn ask(server: &Server, kind: u64, wait: u64) -> Option<(String, String)> 
         503 => None,
         other => panic!("answered {other}"),
     }
-}
-
-async fn ended(server: &Server, run: &str, session: &str) {
-    let path = format!("/agents/plain/runs/{run}?session_id={session}");
-    for _ in 0..1000 {
-        let (status, body) = server.get(&path).await;
-        assert_eq!(status, 200, "run {run} was accepted and is gone: {body}");
-        if body["status"] == "COMPLETED" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("run {run} was accepted and does not end");
 }

@@ -25,6 +25,7 @@ mod harness;
 mod idle;
 mod kills;
 mod load;
+mod loops;
 mod mixed;
 mod once;
 mod opens;
@@ -61,6 +62,7 @@ fn promises() -> Vec<Promise> {
         Promise::new("idle", (500, 9_000), idle::idle),
         Promise::new("mixed", (10, 1_800), mixed::mixed),
         Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("loops", (2, 100), loops::loops),
         Promise::new("effects", (5, 100), effects::effects),
     ]
 }

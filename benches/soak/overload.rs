@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::dice::Dice;
 use crate::harness::model_server::{ModelServer, Reply, words};
 use crate::harness::server::{Server, Setup, events, to_end};
-use crate::promise::Order;
+use crate::promise::{Order, completed};
 
 /// Caps far below what comes.
 const CAPS: &str = "[server]\nmost_streams = 30\n[runs]\nmost_at_once = 40\nqueue_depth = 3";
@@ -47,7 +47,7 @@ pub(crate) async fn overload(order: Order) -> String {
             Came::Refused(time) => refused.push(time),
             Came::Accepted(run, session) => {
                 accepted += 1;
-                ended(&server, &run, &session).await;
+                completed(&server, &run, &session).await;
             }
         }
     }
@@ -102,17 +102,4 @@ async fn health(server: &Server, slowest: &mut Duration) {
         *slowest = begun.elapsed().max(*slowest);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-async fn ended(server: &Server, run: &str, session: &str) {
-    let path = format!("/agents/plain/runs/{run}?session_id={session}");
-    for _ in 0..1000 {
-        let (status, body) = server.get(&path).await;
-        assert_eq!(status, 200, "run {run} was accepted and is gone: {body}");
-        if body["status"] == "COMPLETED" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("run {run} was accepted and does not end");
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures::FutureExt;
 
 use crate::args::Args;
+use crate::harness::server::Server;
 
 /// How often, and from which seed on.
 #[derive(Debug, Clone, Copy)]
@@ -89,4 +90,10 @@ fn fresh_seed() -> u64 {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).unwrap();
     u64::from(u32::from_le_bytes(bytes))
+}
+
+/// A run that was accepted comes to its end, and well.
+pub(crate) async fn completed(server: &Server, run: &str, session: &str) {
+    let body = server.at_rest("agents/plain", session, run).await;
+    assert_eq!(body["status"], "COMPLETED", "run {run} was accepted: {body}");
 }

@@ -1,11 +1,69 @@
-//! Runs that begin with part of another run's conversation, and where a conversation can be cut.
+//! What begins with part of another's conversation, runs and sessions, and where a conversation can be cut.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::fact::Seq;
 use super::id::{RunId, SessionId};
 use super::message::{Input, Message};
 use super::run::Status;
 use super::view::RunView;
+
+/// Entries of one session's log that another session reads as its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// In whose log they are.
+    pub session: SessionId,
+    /// Those after this number,
+    pub after: Seq,
+    /// up to this one.
+    pub upto: Seq,
+}
+
+/// The name of a session that shares another's log: a UUID of version 8 that begins with 48 bits of nothing. A run
+/// that is shared has the same name with the number of its first entry in that place, so that its name alone tells
+/// where it is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork(Uuid);
+
+/// How far the number of an entry is to the left in a name.
+const PLACE_SHIFT: u32 = 80;
+
+impl Fork {
+    /// Made of a name that was never used before.
+    pub fn new(fresh: Uuid) -> Self {
+        Self::named(fresh.as_u128(), 0)
+    }
+
+    fn named(bits: u128, place: Seq) -> Self {
+        const VERSION: u128 = 0x8000 << 64;
+        const VARIANT: u128 = 0x8000 << 48;
+        let random = bits & (0x0FFF << 64 | 0x3FFF_FFFF_FFFF_FFFF);
+        Self(Uuid::from_u128(u128::from(place) << PLACE_SHIFT | VERSION | VARIANT | random))
+    }
+
+    /// The fork that a session may be, by its name.
+    pub fn of_session(session: &SessionId) -> Option<Self> {
+        let name = session.as_str().parse().ok()?;
+        (Self::new(name).session() == *session).then_some(Self(name))
+    }
+
+    /// The fork that shares this run, and the run's first entry; `None` if the run is not shared.
+    pub fn of_run(run: RunId) -> Option<(Self, Seq)> {
+        let (fork, first) = (Self::new(run.0), Seq::try_from(run.0.as_u128() >> PLACE_SHIFT).ok()?);
+        (fork.run(first) == run).then_some((fork, first))
+    }
+
+    /// The session.
+    pub fn session(self) -> SessionId {
+        self.0.into()
+    }
+
+    /// What the run that begins with this entry is called there.
+    pub fn run(self, first: Seq) -> RunId {
+        RunId(Self::named(self.0.as_u128(), first).0)
+    }
+}
 
 /// Where a run comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +86,8 @@ pub struct Origin {
 pub enum Way {
     /// It goes on from there.
     Continued,
+    /// It begins with the steps that the other had finished, and does again what failed.
+    Resumed,
     /// It answers the same again.
     Regenerated {
         /// Whether its answer takes the place of the other once it is there.
@@ -46,7 +106,18 @@ impl Origin {
         match &self.way {
             Way::Continued | Way::Regenerated { .. } => Some((self.run, self.messages)),
             Way::Copied { origin } => origin.as_ref().and_then(|origin| origin.begins_with()),
+            Way::Resumed => None,
         }
+    }
+
+    /// Of a workflow that failed: a run that goes on from there.
+    pub fn resuming(run: RunId, session: SessionId) -> Self {
+        Self { run, session, messages: 0, index: 0, way: Way::Resumed }
+    }
+
+    /// The run whose finished steps it begins with.
+    pub fn resumes(&self) -> Option<RunId> {
+        (self.way == Way::Resumed).then_some(self.run)
     }
 
     /// The run whose place it takes once it has an answer.

@@ -15,6 +15,7 @@ pub mod run;
 pub mod spec;
 pub mod state;
 pub mod step;
+pub mod steps;
 pub mod time;
 pub mod tool;
 pub mod view;

@@ -33,6 +33,14 @@ impl StepKey {
         Self(format!("{self}[{number}]").into())
     }
 
+    /// The step that this one is within.
+    #[must_use]
+    pub fn above(&self) -> Option<Self> {
+        let (above, _) = self.0.rsplit_once('/')?;
+        let name = above.strip_suffix(']').and_then(|numbered| numbered.rsplit_once('['));
+        Some(Self::top(name.map_or(above, |(name, _)| name)))
+    }
+
     /// Whether it is a step of the workflow itself, and not of one of its steps.
     pub fn is_top(&self) -> bool {
         !self.0.contains(['/', '['])

@@ -13,7 +13,8 @@ use super::message::{Finish, Input, Message, Usage};
 use super::run::Status;
 use super::spec::Spec;
 use super::state;
-use super::step::{Choice, StepAnswer, StepDecision, StepKey, StepOutput};
+use super::step::{StepAnswer, StepKey};
+use super::steps::{StepView, Steps};
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult, Verdict};
 
@@ -71,36 +72,13 @@ pub struct RunView {
     /// When it waits no longer.
     pub waits_until: Option<Timestamp>,
     /// Steps of a workflow, in the order in which they began.
-    pub steps: Vec<StepView>,
+    pub steps: Steps,
     /// Messages that joined it.
     pub steers: Vec<Steer>,
     /// How long it was worked on: without waiting for its turn, for people, or for a server that was down.
     pub worked: Duration,
     /// When the last fact was decided.
     last: Timestamp,
-}
-
-/// One performance of a step, and what came of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepView {
-    /// Its name within the run.
-    pub key: StepKey,
-    /// When it began, or was first waited for.
-    pub began: Timestamp,
-    /// The present try, from 1; 0 if it has not begun.
-    pub attempt: u32,
-    /// When the present try began.
-    pub tried: Option<Timestamp>,
-    /// When it was over.
-    pub finished: Option<Timestamp>,
-    /// Tries that came to nothing.
-    pub failures: Vec<Failure>,
-    /// What was chosen, in order; a loop chooses after each iteration.
-    pub choices: Vec<Choice>,
-    /// What came of it.
-    pub output: Option<StepOutput>,
-    /// What somebody decided about it, in order.
-    pub decisions: Vec<StepDecision>,
 }
 
 /// A message that joined a running run.
@@ -187,7 +165,7 @@ impl RunView {
             waiting: Vec::new(),
             waiting_steps: Vec::new(),
             waits_until: None,
-            steps: Vec::new(),
+            steps: Steps::default(),
             steers: Vec::new(),
             worked: Duration::ZERO,
             last: at,
@@ -215,7 +193,7 @@ impl RunView {
     pub fn apply_fact(&mut self, at: Timestamp, fact: &Fact) {
         self.count_work(at, fact);
         match fact {
-            Fact::RunStarted(_) | Fact::Lost { .. } => {}
+            Fact::Forked { .. } | Fact::RunStarted(_) | Fact::Lost { .. } => {}
             Fact::RunPrepared { system, state, stored, history } => {
                 self.began = Some(at);
                 self.status = Status::Running;
@@ -259,7 +237,7 @@ impl RunView {
                 self.waiting.clone_from(calls);
                 self.waiting_steps.clone_from(steps);
                 self.waits_until = *until;
-                steps.iter().for_each(|step| self.with_step(at, step, |_| {}));
+                steps.iter().for_each(|step| self.steps.change(at, step, |_| {}));
             }
             Fact::Resumed { answers, decisions, below } => self.resume(at, answers, decisions, below),
             Fact::RunFinished { outcome, .. } => {
@@ -274,20 +252,20 @@ impl RunView {
     fn apply_step(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
             Fact::StepStarted { step, attempt } => {
-                self.with_step(at, step, |found| {
+                self.steps.change(at, step, |found| {
                     (found.attempt, found.tried) = (*attempt, Some(at));
                     (found.finished, found.output) = (None, None);
                 });
             }
             Fact::StepDecided { step, choice } => {
-                self.with_step(at, step, |found| found.choices.push(choice.clone()));
+                self.steps.change(at, step, |found| found.choices.push(choice.clone()));
             }
             Fact::StepFailed { step, failure, .. } => {
-                self.with_step(at, step, |found| found.failures.push(failure.clone()));
+                self.steps.change(at, step, |found| found.failures.push(failure.clone()));
             }
             Fact::StepFinished { step, output, state: changes } => {
                 state::apply(&mut self.state, changes);
-                self.with_step(at, step, |found| {
+                self.steps.change(at, step, |found| {
                     (found.finished, found.output) = (Some(at), Some(output.clone()));
                 });
             }
@@ -307,23 +285,13 @@ impl RunView {
             decisions.iter().all(|answer| answer.step != *step) && !below.steps.contains(step)
         });
         for answer in decisions {
-            self.with_step(at, &answer.step, |found| found.hear(&answer.decision));
+            self.steps.change(at, &answer.step, |found| found.hear(&answer.decision));
         }
-    }
-
-    /// Changes a step, which begins now if nobody has heard of it.
-    fn with_step(&mut self, at: Timestamp, key: &StepKey, change: impl FnOnce(&mut StepView)) {
-        if let Some(found) = self.steps.iter_mut().find(|step| step.key == *key) {
-            return change(found);
-        }
-        let mut new = StepView::new(key.clone(), at);
-        change(&mut new);
-        self.steps.push(new);
     }
 
     /// The step of that name.
     pub fn step(&self, key: &StepKey) -> Option<&StepView> {
-        self.steps.iter().find(|step| step.key == *key)
+        self.steps.get(key)
     }
 
     fn doubt(&mut self, call: &CallId) {
@@ -478,32 +446,6 @@ impl Turn {
             provider_id: None,
             failure: None,
         }
-    }
-}
-
-impl StepView {
-    fn new(key: StepKey, began: Timestamp) -> Self {
-        Self {
-            key,
-            began,
-            attempt: 0,
-            tried: None,
-            finished: None,
-            failures: Vec::new(),
-            choices: Vec::new(),
-            output: None,
-            decisions: Vec::new(),
-        }
-    }
-
-    /// A decision about what came out changes it: an edit takes its place, and what was refused is passed over.
-    fn hear(&mut self, decision: &StepDecision) {
-        match (decision, &mut self.output) {
-            (StepDecision::Edited { content }, Some(output)) => output.content.clone_from(content),
-            (StepDecision::Rejected { .. }, Some(output)) => output.skipped = true,
-            (StepDecision::Approved { .. }, _) | (_, None) => {}
-        }
-        self.decisions.push(decision.clone());
     }
 }
 

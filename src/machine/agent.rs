@@ -83,7 +83,7 @@ impl AgentMachine {
             return Vec::new();
         }
         match news {
-            News::Prepared { system, state, stored, history } => {
+            News::Prepared { system, state, stored, history, .. } => {
                 vec![Fact::RunPrepared { system, state, stored, history }]
             }
             News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],

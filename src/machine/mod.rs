@@ -95,6 +95,8 @@ pub enum News {
         stored: Object,
         /// Earlier runs to show.
         history: Vec<RunId>,
+        /// Of a workflow that failed and is resumed: what is kept of it, see [`workflow::kept`].
+        kept: Vec<Fact>,
     },
     /// A model is being asked.
     ModelCalled {

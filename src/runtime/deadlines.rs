@@ -21,7 +21,7 @@ use crate::domain::step::{StepAnswer, StepDecision, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{Gate, OnTimeout};
 use crate::domain::view::RunView;
-use crate::machine::workflow;
+use crate::machine::workflow::{self, Stand};
 use crate::store::{Batch, Expect};
 
 use super::receipts::Claim;
@@ -58,6 +58,12 @@ enum What {
 /// When a run that is about to wait for these waits no longer; `None` if it waits for ever.
 pub(super) fn until(gates: impl IntoIterator<Item = Gate>, now: Timestamp) -> Option<Timestamp> {
     gates.into_iter().filter_map(|gate| gate.within).min().map(|within| now.after(within))
+}
+
+/// Who is asked about a step that waits, and for how long; a step that failed waits for ever.
+pub(super) fn step_gate(view: &RunView, step: &StepKey) -> Option<Gate> {
+    let sight = workflow::sight(view, step).filter(|sight| sight.stand != Stand::WaitsForRemedy);
+    sight.map(|sight| sight.gate)
 }
 
 /// Leaves the mark of a run at the top that waits, or takes it away once it does not.
@@ -204,10 +210,10 @@ impl Inner {
             let call = view.call(id).filter(|call| !call.doubted && call.started.is_none())?;
             Some((What::Call(id.clone()), toolbox.get(&call.call.name)?.spec().gate.clone()))
         });
-        let steps = view.waiting_steps.iter().filter_map(|key| {
-            let gate = workflow::sight(view, key)?.gate;
-            Some((What::Step(key.clone()), gate))
-        });
+        let steps = view
+            .waiting_steps
+            .iter()
+            .filter_map(|key| Some((What::Step(key.clone()), step_gate(view, key)?)));
         let timed: Vec<(What, Duration, OnTimeout)> = calls
             .chain(steps)
             .filter_map(|(what, gate)| Some((what, gate.within?, gate.on_timeout)))

@@ -30,14 +30,14 @@ use super::records;
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
-use crate::domain::fork::Origin;
+use crate::domain::fork::{Fork, Origin};
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
-use crate::machine::{Machine, News, Step, workflow};
+use crate::machine::{Machine, News, Step};
 use crate::store::Expect;
 
 /// How often a write that failed is tried again.
@@ -381,7 +381,7 @@ impl Driver {
         let called = view.waiting.iter().filter_map(|id| view.call(id)).filter(|call| !call.doubted);
         let gates = called.filter_map(|call| self.toolbox.get(&call.call.name));
         let gates = gates.map(|tool| tool.spec().gate.clone());
-        let stepped = view.waiting_steps.iter().filter_map(|step| Some(workflow::sight(&view, step)?.gate));
+        let stepped = view.waiting_steps.iter().filter_map(|step| deadlines::step_gate(&view, step));
         let gates = gates.chain(stepped);
         let own = deadlines::until(gates, now);
         // Of members and steps that wait themselves, as far as it is known: too early does no harm.
@@ -436,7 +436,10 @@ impl Driver {
         let replaced = self.inner.replaced_by(owner, view).await?;
         let fill = |desk: &mut Desk| {
             if let Some(run) = &replaced {
-                desk.put(records::put_run(owner, run, Expect::Present)?);
+                // Of a run that is shared with another session there is no record of its own yet.
+                let expect = if Fork::of_run(run.id).is_some() { Expect::Any } else { Expect::Present };
+                let run = run.clone().replaced(desk.head().saturating_add(1));
+                desk.put(records::put_run(owner, &run, expect)?);
             }
             let mut after = desk.head();
             for part in parts {

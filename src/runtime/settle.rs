@@ -54,7 +54,8 @@ pub(super) async fn prepare(
         state::merge(&mut state, own);
     }
     let Some(agent) = agent_of(&view.spec) else {
-        return Ok((News::Prepared { system: None, state, stored, history: Vec::new() }, Vec::new()));
+        let kept = inner.kept_steps(&room.log.owner, view).await?;
+        return Ok((News::Prepared { system: None, state, stored, history: Vec::new(), kept }, Vec::new()));
     };
     let wanted = match view.options.history {
         Some(false) => 0,
@@ -67,7 +68,7 @@ pub(super) async fn prepare(
     let (runs, history) = before(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
     let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
         .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
-    Ok((News::Prepared { system, state, stored, history: runs }, history))
+    Ok((News::Prepared { system, state, stored, history: runs, kept: Vec::new() }, history))
 }
 
 /// The earlier runs that are shown, at most so many, and all that was said before the run's own messages. A run that
@@ -190,9 +191,8 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
         if found.len() >= wanted {
             break;
         }
-        let page = inner.run_page(&log.owner, &log.session, before, step).await?;
-        let last = page.len() < step;
-        before = page.last().map(|run| (run.first, run.id));
+        let (page, more) = inner.run_page(log, before, step).await?;
+        before = more;
         let fit = |run: &&Run| {
             scope.takes(run.status)
                 && run.parent.is_none()
@@ -200,7 +200,7 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
                 && (scope == Scope::Completed || run.created <= view.created)
         };
         found.extend(page.iter().filter(fit).cloned());
-        if last {
+        if before.is_none() {
             break;
         }
     }
@@ -301,6 +301,8 @@ pub(super) fn beside(
             Some(Outcome::Failed(failure)) => Some(failure.clone()),
             Some(Outcome::Completed | Outcome::Cancelled { .. }) | None => None,
         },
+        replaced: None,
+        gone: false,
     };
     let expect = if started.is_some() { Expect::Absent } else { Expect::Present };
     desk.put(records::put_run(owner, &run, expect)?);
@@ -324,6 +326,7 @@ pub(super) fn beside(
 
 /// The session as it is once this run was accepted.
 fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(), Error> {
+    let since = desk.head();
     let session = desk.session.get_or_insert_with(|| Session {
         id: view.session.clone(),
         kind: view.spec.kind(),
@@ -335,6 +338,7 @@ fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(),
         updated: view.created,
         runs: 0,
         usage: Usage::default(),
+        since,
         tags: Vec::new(),
         last_output: None,
         started: None,

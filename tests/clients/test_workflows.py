@@ -89,6 +89,30 @@ async def test_a_failing_model_fails_its_step_and_the_workflow(agentos):
     assert "StepError" in names
 
 
+async def test_a_step_that_failed_is_passed_over_when_somebody_says_so(agentos):
+    paused = await agentos.run_workflow("mend", "/say /fail no")
+    [error] = paused.error_requirements
+    [requirement] = paused.step_requirements
+
+    assert (paused.status, error.step_name, error.needs_decision) == ("PAUSED", "risky", True)
+    assert (requirement.step_id, requirement.needs_confirmation) == (error.step_id, True)
+
+    requirement.reject()
+    done = await agentos.continue_workflow_run(
+        "mend", paused.run_id, requirements=[requirement], session_id=paused.session_id
+    )
+
+    assert (done.run_id, done.status, done.content) == (paused.run_id, "COMPLETED", "/fail no")
+
+
+async def test_a_workflow_that_failed_goes_on_as_a_run_of_its_own(agentos):
+    failed = await agentos.run_workflow("line", "/fail no")
+    again = await agentos.continue_workflow_run("line", failed.run_id, requirements=[], session_id=failed.session_id)
+
+    assert (failed.status, again.status) == ("ERROR", "ERROR")
+    assert again.run_id != failed.run_id
+
+
 async def test_the_session_lists_the_workflow_and_the_runs_of_its_steps(agentos):
     run = await agentos.run_workflow("line", "/say Hello")
     runs = await agentos.get_session_runs(run.session_id)

@@ -296,6 +296,52 @@ async fn a_fork_is_made_once_under_one_key() {
     model.assert_clean();
 }
 
+const ASKER: &str = "---
+model: test/m
+tools:
+  - name: launch
+    description: Launches.
+    kind: external
+    parameters: {type: object, properties: {}}
+---
+You launch.
+";
+
+#[tokio::test]
+async fn a_fork_of_a_run_that_waits_is_made_once_under_one_key_though_that_went_on_meanwhile() {
+    let launch = || calls([("launch", json!({}))]);
+    let model = ModelServer::start([launch(), says("Not now."), says("Launched.")]).await;
+    let server = Setup::default().model(&model.url()).agent("plain", ASKER).start().await;
+    let paused = ask(&server, "Launch").await;
+    assert_eq!(paused["status"], "PAUSED", "{paused}");
+    let path = format!("{RUNS}/{}/continue", id(&paused));
+    let fork = async || {
+        let request = server.request(reqwest::Method::POST, &path).header("idempotency-key", "k");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        answer(request.body("session_id=s&stream=false&fork=true").send().await.unwrap()).await
+    };
+    let first = fork().await;
+    assert_eq!((first.0, &first.1["content"]), (200, &json!("Not now.")), "{first:?}");
+    assert_eq!(first.1["forked_from_run_id"], paused["run_id"]);
+    let mut tools = paused["tools"].clone();
+    tools[0]["result"] = json!("gone");
+    let (_, done) = goes_on(&server, &paused, &[("tools", &tools.to_string())]).await;
+    assert_eq!((&done["status"], &done["run_id"]), (&json!("COMPLETED"), &paused["run_id"]), "{done}");
+    assert_eq!(fork().await, first);
+    model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_run_that_failed_is_gone_on_from_where_it_failed() {
+    let (server, model) = talk([fails(400, "bad_request", "no"), says("Better.")]).await;
+    let failed = ask(&server, "Try").await;
+    assert_eq!(failed["status"], "ERROR");
+    let done = continued(&server, &failed, &[]).await;
+    assert_eq!(done["content"], "Better.");
+    assert_eq!(last_shown(&model), ["Try"]);
+    assert_eq!(statuses(&server, "s").await, ["ERROR", "COMPLETED"]);
+}
+
 async fn forked(server: &Server) -> String {
     let (status, body) = server.post("/agents/plain/sessions/s/fork", &json!({})).await;
     assert_eq!((status, &body["forked_from_session_id"]), (200, &json!("s")), "{body}");

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::harness::model_server::{ModelServer, says};
+use crate::harness::model_server::{Gate, ModelServer, Reply, says, words};
 use crate::harness::server::{PATIENCE, Server, Setup, TOKEN};
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -206,4 +206,45 @@ async fn a_workflow_that_waits_goes_on_over_the_socket() {
     assert_eq!(rest[0]["event"], "StepContinued");
     let over = socket.asks(go_on(&requirements)).await;
     assert_eq!(over, error("Run is not paused (status=COMPLETED)"));
+}
+
+#[tokio::test]
+async fn what_a_socket_watches_counts_among_the_streams_there_may_be() {
+    let held = Gate::closed();
+    let model = ModelServer::start([Reply::Gated(vec![], held.clone(), words("Text.")), says("Text.")]).await;
+    let flow = "---\nkind: workflow\nsteps: [{name: write, agent: plain}]\n---\n";
+    let setup = Setup::default().model(&model.url()).agent("flow", flow).config("[server]\nmost_streams = 1");
+    let server = setup.start().await;
+    let (mut one, mut other) = (Socket::known(&server).await, Socket::known(&server).await);
+    let start = json!({"action": "start-workflow", "workflow_id": "flow", "message": "Go"});
+    one.say(&start.to_string()).await;
+    one.until("StepStarted").await;
+    assert_eq!(other.asks(start.clone()).await, error("too many streams are open"));
+    held.open();
+    one.until("WorkflowCompleted").await;
+    assert_eq!(one.asks(json!({"action": "ping"})).await, json!({"event": "pong"}));
+    other.say(&start.to_string()).await;
+    other.until("WorkflowCompleted").await;
+}
+
+#[tokio::test]
+async fn who_watches_on_a_socket_is_told_when_the_server_lets_go_and_holds_up_no_end() {
+    let model = ModelServer::start([Reply::HangMidStream(words("Half an "))]).await;
+    let setup = Setup::default().model(&model.url()).agent("flow", FLOW).config("[runs]\ndrain_seconds = 1");
+    let mut server = setup.start().await;
+    let mut socket = Socket::known(&server).await;
+    let start = json!({"action": "start-workflow", "workflow_id": "flow", "message": "Go"});
+    socket.say(&start.to_string()).await;
+    let run = socket.until("RunContent").await[0]["run_id"].clone();
+    server.terminate();
+    let mut last = None;
+    while let Some(text) = socket.text().await {
+        last = Some(text);
+    }
+    let last: Value = serde_json::from_str(&last.unwrap()).unwrap();
+    assert_eq!(
+        (&last["event"], &last["run_id"], &last["status"]),
+        (&json!("error"), &run, &json!("running"))
+    );
+    assert_eq!(server.code().await, Some(0));
 }

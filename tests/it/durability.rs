@@ -6,23 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::harness::model_server::{Gate, ModelServer, Reply, calls, says, words};
-use crate::harness::server::{PATIENCE, Server, Setup, events, names, text, to_end, until};
-
-/// Waits until a run is over, and returns it.
-async fn run_to_rest(server: &Server, agent: &str, session: &str, run: &str) -> Value {
-    let path = format!("/agents/{agent}/runs/{run}?session_id={session}");
-    let waiting = async {
-        loop {
-            let (status, body) = server.get(&path).await;
-            assert_eq!(status, 200, "{body}");
-            if !["PENDING", "RUNNING"].contains(&body["status"].as_str().unwrap()) {
-                return body;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to come to rest")
-}
+use crate::harness::server::{Server, Setup, events, names, text, to_end, until};
 
 fn id_of(event: &Value, name: &str) -> String {
     event[name].as_str().unwrap().to_owned()
@@ -45,7 +29,7 @@ async fn a_run_killed_in_mid_stream_is_finished_once_and_the_session_goes_on() {
     server.kill();
     server.restart().await;
 
-    let body = run_to_rest(&server, "plain", "s1", &run).await;
+    let body = server.at_rest("agents/plain", "s1", &run).await;
     assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("A whole answer.")));
     let (_, runs) = server.get("/sessions/s1/runs").await;
     assert_eq!(runs.as_array().unwrap().len(), 1);
@@ -116,7 +100,7 @@ async fn killed_in_a_tool(effect: &str) -> (Server, ModelServer, Value) {
     server.kill();
     std::fs::write(server.path("go"), "").unwrap();
     server.restart().await;
-    let body = run_to_rest(&server, "writer", "s1", &id_of(&seen[0], "run_id")).await;
+    let body = server.at_rest("agents/writer", "s1", &id_of(&seen[0], "run_id")).await;
     (server, model, body)
 }
 
@@ -132,7 +116,7 @@ async fn decided_after_a_kill(decision: Value) -> (usize, String, Value) {
     server.kill();
     std::fs::write(server.path("go"), "").unwrap();
     server.restart().await;
-    let paused = run_to_rest(&server, "writer", "s1", &run).await;
+    let paused = server.at_rest("agents/writer", "s1", &run).await;
     assert_eq!(paused["status"], "PAUSED", "{paused}");
     server.kill();
     server.restart().await;
@@ -232,7 +216,7 @@ async fn runs_that_waited_for_their_turn_keep_it_over_a_kill() {
 
     let mut answers = Vec::new();
     for run in &runs {
-        answers.push(run_to_rest(&server, "plain", "s1", run).await["content"].clone());
+        answers.push(server.at_rest("agents/plain", "s1", run).await["content"].clone());
     }
     assert_eq!(answers, [json!("First."), json!("Second."), json!("Third.")]);
     model.assert_clean();

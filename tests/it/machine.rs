@@ -2,6 +2,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -13,12 +14,12 @@ use runhold::domain::id::{CallId, RunId};
 use runhold::domain::message::{Finish, Input, Message, Usage};
 use runhold::domain::spec::{AgentSpec, Limits, Spec};
 use runhold::domain::state::{self, Change};
-use runhold::domain::time::Timestamp;
 use runhold::domain::tool::{ToolCall, ToolResult, Verdict};
-use runhold::machine::{Heard, Machine, News, Step};
+use runhold::machine::{Heard, News, Step};
 use serde_json::{Value, json};
 
 use crate::facts::agent;
+use crate::story::Log;
 
 /// What the world does at one step, in small numbers so that things meet.
 #[derive(Debug, Clone)]
@@ -83,36 +84,36 @@ fn start(spec: AgentSpec) -> RunStart {
 }
 
 /// A machine and its log.
-struct Story {
-    machine: Machine,
-    entries: Vec<Entry>,
-    clock: u64,
+struct Story(Log);
+
+impl Deref for Story {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.0
+    }
+}
+
+impl DerefMut for Story {
+    fn deref_mut(&mut self) -> &mut Log {
+        &mut self.0
+    }
 }
 
 impl Story {
     fn begin(spec: AgentSpec) -> Self {
-        let start = start(spec);
-        let machine = Machine::accept(run(), Timestamp(1), &start).unwrap();
-        let first = Entry { seq: 1, run: run(), at: Timestamp(1), fact: Fact::RunStarted(Box::new(start)) };
-        let mut story = Self { machine, entries: vec![first], clock: 1 };
+        let mut story = Self(Log::accepted(run(), start(spec)));
         story.tell(prepared());
         story
     }
 
     fn tell(&mut self, news: News) {
-        self.clock += 1;
-        let at = Timestamp(self.clock);
-        for fact in self.machine.decide(news) {
-            self.machine.apply(at, &fact).unwrap();
-            let seq = self.entries.len() as u64 + 1;
-            self.entries.push(Entry { seq, run: run(), at, fact });
-        }
+        self.hear(news);
     }
 
+    /// A question that was open when the process ended has failed.
     fn replay(&mut self) {
-        let replayed = Machine::replay(run(), &self.entries).unwrap();
-        assert_eq!(replayed.view(), self.machine.view());
-        self.machine = replayed;
+        self.0.replay();
         if self.machine.is_asking() {
             self.tell(News::ModelFailed(Failure::new(INTERRUPTED, "stopped").retryable()));
         }
@@ -183,7 +184,13 @@ fn joining() -> Input {
 }
 
 fn prepared() -> News {
-    News::Prepared { system: None, state: Object::new(), stored: Object::new(), history: vec![] }
+    News::Prepared {
+        system: None,
+        state: Object::new(),
+        stored: Object::new(),
+        history: vec![],
+        kept: vec![],
+    }
 }
 
 fn answered(calls: &[(u8, bool)], tokens: u8) -> News {
@@ -362,8 +369,7 @@ proptest! {
         story.go_to_the_end();
         let kept = 1 + ((story.entries.len() - 1) as f64 * cut) as usize;
         let entries = story.entries[..kept].to_vec();
-        let machine = Machine::replay(run(), &entries).unwrap();
-        let mut again = Story { machine, entries, clock: 1_000 };
+        let mut again = Story(Log::read(run(), entries));
         again.replay();
         again.go_to_the_end();
         has_one_end(&again);

@@ -30,6 +30,7 @@ mod catalog;
 mod clients_and_load;
 mod configuration;
 mod program;
+mod resumed_workflows;
 mod stopping;
 
 // The AgentOS surface.
@@ -41,6 +42,7 @@ mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
+mod agentos_session_forks;
 mod agentos_sessions;
 mod agentos_streams;
 mod agentos_teams;
@@ -49,6 +51,7 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod everruns_agents;
+mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
@@ -63,6 +66,7 @@ mod triage_issues;
 mod triage_links;
 // The triage surface: evidence and documents.
 mod triage_documents;
+mod triage_drafts;
 mod triage_evidence;
 
 // What these stand on.
@@ -74,3 +78,4 @@ mod disk;
 mod facts;
 mod faulty_disk;
 mod harness;
+mod story;

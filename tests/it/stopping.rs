@@ -1,7 +1,4 @@
 //! How a server ends: nothing new begins, runs get their time, whoever watches is told, and nothing holds it up.
-
-use std::time::Duration;
-
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -27,20 +24,6 @@ async fn until_stopping(server: &Server) -> (u16, Value) {
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("the server to be stopping")
-}
-
-async fn ended(server: &Server, run: &str, session: &str) -> Value {
-    let path = format!("/agents/plain/runs/{run}?session_id={session}");
-    let waiting = async {
-        loop {
-            let (_, body) = server.get(&path).await;
-            if body["status"] != "RUNNING" && body["status"] != "PENDING" {
-                return body;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to end")
 }
 
 #[tokio::test]
@@ -76,7 +59,7 @@ async fn whoever_watches_a_run_that_is_let_go_is_told_that_it_goes_on() {
     assert_eq!(last, json!({"event": "error", "run_id": run, "status": "running", "error": why}));
     assert_eq!(server.code().await, Some(0));
     server.restart().await;
-    let body = ended(&server, run, session).await;
+    let body = server.at_rest("agents/plain", session, run).await;
     assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("A whole answer.")));
     model.assert_clean();
 }
@@ -99,7 +82,7 @@ async fn whoever_waits_for_a_run_that_is_let_go_is_told_which() {
     assert_eq!((status, &body), (503, &expected));
     assert_eq!(server.code().await, Some(0));
     server.restart().await;
-    assert_eq!(ended(&server, run, "s").await["content"], "A whole answer.");
+    assert_eq!(server.at_rest("agents/plain", "s", run).await["content"], "A whole answer.");
     model.assert_clean();
 }
 

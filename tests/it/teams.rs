@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::harness::model_server::{Gate, ModelServer, Reply, calls, says, words};
-use crate::harness::server::{PATIENCE, Server, Setup, to_end, until};
+use crate::harness::model_server::{Gate, ModelServer, Reply, calls, fails, says, words};
+use crate::harness::server::{PATIENCE, Server, Setup, events, to_end, until};
 
 fn member(name: &str) -> String {
     format!("---\nmodel: test/{name}\ndescription: Knows {name}.\n---\nYou are {name}.\n")
@@ -50,21 +50,6 @@ async fn ask(server: &Server, message: &str) -> Value {
     let (status, body) = server.form("/teams/news/runs", &fields).await;
     assert_eq!(status, 200, "{body}");
     body
-}
-
-async fn run_to_rest(server: &Server, run: &str) -> Value {
-    let path = format!("/teams/news/runs/{run}?session_id=s");
-    let waiting = async {
-        loop {
-            let (status, body) = server.get(&path).await;
-            assert_eq!(status, 200, "{body}");
-            if !["PENDING", "RUNNING"].contains(&body["status"].as_str().unwrap()) {
-                return body;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to come to rest")
 }
 
 #[tokio::test]
@@ -153,6 +138,54 @@ async fn a_list_of_tasks_is_worked_on_in_the_order_in_which_they_build_on_each_o
     assert_eq!(body["member_responses"].as_array().unwrap().len(), 3);
 }
 
+#[tokio::test]
+async fn a_list_of_tasks_is_told_with_how_far_each_is() {
+    let model = ModelServer::answering(|request| match asked(&request.body) {
+        ("leader", false) => calls([(
+            "work_on_tasks",
+            json!({"tasks": [
+                {"id": "find", "member_id": "ann", "task": "Find out"},
+                {"id": "write", "member_id": "bob", "task": "Write up", "depends_on": ["find"]},
+                {"id": "print", "member_id": "ann", "task": "Print", "depends_on": ["write"]},
+            ]}),
+        )]),
+        ("leader", true) => says("As far as it went."),
+        ("ann", _) => says("Found."),
+        _ => fails(400, "bad_request", "bob is ill"),
+    })
+    .await;
+    let server = newsroom("tasks", &model).await;
+    let response = server.send_form("/teams/news/runs", &[("message", "News?"), ("session_id", "s")]).await;
+    let seen = to_end(events(response)).await;
+    let told = seen.iter().filter(|event| event["event"].as_str().unwrap().starts_with("TeamTask"));
+    let told: Vec<String> = told
+        .map(|event| {
+            let text = |key: &str| event[key].as_str().unwrap_or_default();
+            assert_eq!(event["team_id"], "news");
+            format!("{} {} {}", &text("event")[8..], text("task_id"), text("status")).trim_end().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "IterationStarted",
+            "Created find pending",
+            "Created write pending",
+            "Created print pending",
+            "Updated find in_progress",
+            "Updated find completed",
+            "Updated write in_progress",
+            "Updated write failed",
+            "Updated print blocked",
+            "StateUpdated",
+            "IterationCompleted",
+        ]
+    );
+    let state = seen.iter().find(|event| event["event"] == "TeamTaskStateUpdated").unwrap();
+    assert_eq!((&state["goal_complete"], &state["tasks"][0]["result"]), (&json!(false), &json!("Found.")));
+    assert_eq!(state["tasks"][1]["dependencies"], json!(["find"]));
+}
+
 fn told(request: &Value) -> &str {
     request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap()
 }
@@ -224,7 +257,7 @@ async fn a_team_killed_while_a_member_works_goes_on_and_asks_no_member_twice_tha
     server.kill();
     gate.open();
     server.restart().await;
-    let body = run_to_rest(&server, &run).await;
+    let body = server.at_rest("teams/news", "s", &run).await;
     assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!("All of it.")));
     let models: Vec<_> =
         model.requests().iter().map(|request| request["model"].as_str().unwrap().to_owned()).collect();

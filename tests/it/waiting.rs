@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::model_server::{ModelServer, Reply, calls, says};
-use crate::harness::server::{PATIENCE, Server, Setup};
+use crate::harness::server::{Server, Setup};
 
 fn launcher(on_timeout: &str, within: &str) -> String {
     format!(
@@ -27,27 +27,12 @@ async fn launches() -> ModelServer {
     .await
 }
 
-async fn until_over(server: &Server, kind: &str, id: &str, run: &str) -> Value {
-    let path = format!("/{kind}/{id}/runs/{run}?session_id=s");
-    let waiting = async {
-        loop {
-            let (status, body) = server.get(&path).await;
-            assert_eq!(status, 200, "{body}");
-            if !["PENDING", "RUNNING", "PAUSED"].contains(&body["status"].as_str().unwrap()) {
-                return body;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to end")
-}
-
 /// Asks, sees it pause, and waits for the end that comes by itself.
 async fn left_alone(server: &Server, kind: &str, id: &str) -> Value {
     let fields = [("message", "Launch"), ("session_id", "s"), ("stream", "false")];
     let (status, paused) = server.form(&format!("/{kind}/{id}/runs"), &fields).await;
     assert_eq!((status, &paused["status"]), (200, &json!("PAUSED")), "{paused}");
-    until_over(server, kind, id, paused["run_id"].as_str().unwrap()).await
+    server.over(&format!("{kind}/{id}"), "s", paused["run_id"].as_str().unwrap()).await
 }
 
 #[tokio::test]
@@ -92,7 +77,7 @@ async fn a_deadline_that_passed_while_the_server_was_down_is_kept_at_the_next_st
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert!(!server.path("launched").exists());
     server.restart().await;
-    let body = until_over(&server, "agents", "ann", paused["run_id"].as_str().unwrap()).await;
+    let body = server.over("agents/ann", "s", paused["run_id"].as_str().unwrap()).await;
     assert_eq!(body["tools"][0]["result"], "done\n");
 }
 

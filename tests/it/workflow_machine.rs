@@ -1,14 +1,17 @@
 //! The machine of a workflow alone: what its steps are given, where it waits, and how it ends.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod failures;
 mod gates;
+mod resumed;
 mod steps;
 mod stories;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use runhold::domain::Object;
-use runhold::domain::fact::{Below, Entry, Fact, Failure, Outcome, RunOptions, RunStart};
+use runhold::domain::fact::{Below, Fact, Failure, Outcome, RunOptions, RunStart};
 use runhold::domain::id::RunId;
 use runhold::domain::message::Input;
 use runhold::domain::spec::{
@@ -20,6 +23,8 @@ use runhold::domain::tool::{Effect, Gate};
 use runhold::machine::workflow;
 use runhold::machine::{Heard, Machine, News, Step, StepOrder, StepWork};
 use serde_json::{Value, json};
+
+use crate::story::Log;
 
 fn run() -> RunId {
     RunId(uuid::Uuid::from_u128(9))
@@ -76,6 +81,10 @@ fn skipping(spec: StepSpec) -> StepSpec {
     StepSpec { on_error: OnError::Skip, ..spec }
 }
 
+fn asking(spec: StepSpec) -> StepSpec {
+    StepSpec { on_error: OnError::Pause, ..spec }
+}
+
 fn declared(gate: Gate) -> DeclaredTool {
     DeclaredTool {
         name: "publish".into(),
@@ -112,10 +121,20 @@ fn start(steps: Vec<StepSpec>, tools: Vec<DeclaredTool>, input: &str) -> RunStar
 }
 
 /// A machine and its log.
-struct Story {
-    machine: Machine,
-    entries: Vec<Entry>,
-    clock: u64,
+struct Story(Log);
+
+impl Deref for Story {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.0
+    }
+}
+
+impl DerefMut for Story {
+    fn deref_mut(&mut self) -> &mut Log {
+        &mut self.0
+    }
 }
 
 impl Story {
@@ -124,36 +143,45 @@ impl Story {
     }
 
     fn of(start: RunStart) -> Self {
-        let machine = Machine::accept(run(), Timestamp(1), &start).unwrap();
-        let first = Entry { seq: 1, run: run(), at: Timestamp(1), fact: Fact::RunStarted(Box::new(start)) };
-        let mut story = Self { machine, entries: vec![first], clock: 1 };
+        let mut story = Self::accepted(start);
         story.prepare();
         story
+    }
+
+    /// A new run that begins with what is kept of one that failed.
+    fn resumed(&self) -> Self {
+        let Fact::RunStarted(start) = &self.entries[0].fact else { panic!("no start") };
+        let mut story = Self::accepted(start.as_ref().clone());
+        let kept = workflow::kept(self.machine.view(), self.entries.iter().map(|entry| &entry.fact));
+        let (state, stored) = (Object::new(), Object::new());
+        story.tell(News::Prepared { system: None, state, stored, history: vec![], kept });
+        story
+    }
+
+    fn accepted(start: RunStart) -> Self {
+        Self(Log::accepted(run(), start))
+    }
+
+    /// What happened since the run's turn came, in a short form.
+    fn told(&self) -> Vec<String> {
+        self.entries.iter().skip(2).map(|entry| short(&entry.fact)).collect()
     }
 
     fn prepare(&mut self) {
         assert_eq!(self.machine.next(), Step::Prepare);
         let state = json!({"mood": "good"}).as_object().unwrap().clone();
-        self.tell(News::Prepared { system: None, state: state.clone(), stored: state, history: vec![] });
+        self.tell(News::Prepared {
+            system: None,
+            state: state.clone(),
+            stored: state,
+            history: vec![],
+            kept: vec![],
+        });
     }
 
     /// Tells the news; what followed, in a short form.
     fn tell(&mut self, news: News) -> Vec<String> {
-        self.clock += 1;
-        let at = Timestamp(self.clock);
-        let facts = self.machine.decide(news);
-        for fact in &facts {
-            self.machine.apply(at, fact).unwrap();
-            let seq = self.entries.len() as u64 + 1;
-            self.entries.push(Entry { seq, run: run(), at, fact: fact.clone() });
-        }
-        facts.iter().map(short).collect()
-    }
-
-    fn replay(&mut self) {
-        let replayed = Machine::replay(run(), &self.entries).unwrap();
-        assert_eq!(replayed.view(), self.machine.view());
-        self.machine = replayed;
+        self.hear(news).iter().map(short).collect()
     }
 
     fn finish(&mut self, step: &str, content: &str) -> Vec<String> {

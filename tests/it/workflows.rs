@@ -1,11 +1,9 @@
 //! Workflows through the whole server: steps are runs like any other, and their outputs go from one to the next.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::harness::model_server::{Gate, ModelServer, Reply, calls, says, words};
-use crate::harness::server::{PATIENCE, Server, Setup};
+use crate::harness::server::{Server, Setup};
 
 const FLOW: &str = "---
 kind: workflow
@@ -62,30 +60,6 @@ async fn server(model: &ModelServer, flow: &str) -> Server {
     setup.agent("ann", &member("ann")).agent("bob", &member("bob")).agent("flow", flow).start().await
 }
 
-async fn until_over(server: &Server, run: &str) -> Value {
-    let path = format!("/workflows/flow/runs/{run}?session_id=s");
-    let waiting = async {
-        loop {
-            let (status, body) = server.get(&path).await;
-            assert_eq!(status, 200, "{body}");
-            if !["PENDING", "RUNNING"].contains(&body["status"].as_str().unwrap()) {
-                return body;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to come to rest")
-}
-
-async fn until_asked(model: &ModelServer, times: usize) {
-    let waiting = async {
-        while model.requests().len() < times {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the model to be asked");
-}
-
 #[tokio::test]
 async fn a_workflow_killed_in_its_second_step_goes_on_from_there_and_ends_once() {
     let gate = Gate::closed();
@@ -99,11 +73,11 @@ async fn a_workflow_killed_in_its_second_step_goes_on_from_there_and_ends_once()
     let fields = [("message", "it"), ("session_id", "s"), ("background", "true"), ("stream", "false")];
     let (status, started) = server.form("/workflows/flow/runs", &fields).await;
     assert_eq!(status, 202, "{started}");
-    until_asked(&model, 2).await;
+    model.wait_for_requests(2).await;
     server.kill();
     gate.open();
     server.restart().await;
-    let body = until_over(&server, started["run_id"].as_str().unwrap()).await;
+    let body = server.at_rest("workflows/flow", "s", started["run_id"].as_str().unwrap()).await;
     let answer = "ann read bob read ann read it";
     assert_eq!((&body["status"], &body["content"]), (&json!("COMPLETED"), &json!(answer)));
     let told: Vec<String> = model.requests().iter().map(|request| said(request).to_owned()).collect();

@@ -38,11 +38,12 @@ pub(super) async fn go_on(
     let (runtime, owner, form) = (&state.runtime, caller.owner(), form.fields);
     let session = form.session.ok_or_else(|| Error::bad_request("session_id is required for this action"))?;
     form.fork.check()?;
-    let sent = Sent {
+    let mut sent = Sent {
         tools: objects("tools", form.tools.as_deref())?,
         requirements: objects("requirements", form.requirements.as_deref())?,
-        steps: objects("step_requirements", form.steps.as_deref())?,
+        steps: objects("error_requirements", form.errors.as_deref())?,
     };
+    sent.steps.extend(objects("step_requirements", form.steps.as_deref())?);
     let run = runs::find(runtime, owner, &target, Some(&session)).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
     // From here on nobody else goes on with this run under the same key.
@@ -114,6 +115,7 @@ pub(super) struct ContinueForm {
     tools: Option<String>,
     requirements: Option<String>,
     steps: Option<String>,
+    errors: Option<String>,
     fork: ForkForm,
 }
 
@@ -123,7 +125,8 @@ impl FromFields for ContinueForm {
             Some(Value::String(text)) => Some(text),
             other => other.filter(|value| !value.is_null()).map(|value| value.to_string()),
         };
-        let (tools, requirements, steps) = (json("tools"), json("requirements"), json("step_requirements"));
+        let (tools, requirements) = (json("tools"), json("requirements"));
+        let (steps, errors) = (json("step_requirements"), json("error_requirements"));
         Self {
             stream: fields.flag("stream").unwrap_or(true),
             background: fields.flag("background").unwrap_or(false),
@@ -132,6 +135,7 @@ impl FromFields for ContinueForm {
             tools,
             requirements,
             steps,
+            errors,
             fork: ForkForm::from_fields(fields),
         }
     }

@@ -29,7 +29,7 @@ pub struct Sent {
     pub tools: Vec<Object>,
     /// Requirements, each around a tool.
     pub requirements: Vec<Object>,
-    /// Requirements of steps.
+    /// Requirements of steps, of those that failed too.
     pub steps: Vec<Object>,
 }
 
@@ -54,6 +54,7 @@ pub fn objects(field: &str, list: Value) -> Result<Vec<Object>, Error> {
     let (kind, sign) = match field {
         "tools" => ("tool", "tool_call_id"),
         "requirements" => ("requirement", "tool_execution"),
+        "error_requirements" => ("error requirement", "step_id"),
         _ => ("step requirement", "step_id"),
     };
     let has_sign = |item: &Object| match (item.get(sign), sign) {
@@ -184,10 +185,13 @@ fn about_steps(node: Node<'_>, steps: &[Object], answers: &mut Answers) -> Resul
     for waiting in step_requirement::waiting(node) {
         let named =
             |step: &&Object| step.get("step_id").and_then(Value::as_str) == Some(step_id(waiting.key));
-        let Some(step) = steps.iter().find(named) else { continue };
+        let mut named = steps.iter().filter(named);
+        let Some(step) = named.clone().find(|step| is_decided(step)).or_else(|| named.next()) else {
+            continue;
+        };
         match waiting.wait {
             Wait::Run(run) => about_executor(run, step, answers)?,
-            Wait::Leave | Wait::Routes | Wait::Review => {
+            Wait::Leave | Wait::Routes | Wait::Review | Wait::Failure(_) => {
                 if let Some(decision) = of_step(&waiting, step)? {
                     let answer = StepAnswer { step: waiting.key.clone(), decision };
                     answers.steps.push((node.view.run, answer));
@@ -196,6 +200,11 @@ fn about_steps(node: Node<'_>, steps: &[Object], answers: &mut Answers) -> Resul
         }
     }
     Ok(())
+}
+
+/// Whether a requirement says what is to become of a step that failed; such a step has two requirements.
+fn is_decided(step: &Object) -> bool {
+    ["decision", "confirmed"].iter().any(|key| step.get(*key).is_some_and(|value| !value.is_null()))
 }
 
 /// What was decided in the run of a step: about its calls, or, of a workflow's, about its steps.
@@ -242,6 +251,14 @@ fn of_step(waiting: &Waiting<'_>, step: &Object) -> Result<Option<StepDecision>,
     let edited = || text(step, "edited_output").map(|content| StepDecision::Edited { content });
     let approved = |values| StepDecision::Approved { values, routes: Vec::new() };
     Ok(match waiting.wait {
+        Wait::Failure(_) => match (step.get("decision").and_then(Value::as_str), confirmed) {
+            (Some("retry"), _) | (None, Some(true)) => Some(approved(Object::new())),
+            (Some("skip"), _) => Some(StepDecision::Rejected { feedback: None }),
+            (Some(other), _) => {
+                return Err(wrong("error_requirements", &format!("`{other}` is neither `retry` nor `skip`")));
+            }
+            (None, _) => edited(),
+        },
         Wait::Review => edited().or_else(|| (confirmed == Some(true)).then(|| approved(Object::new()))),
         Wait::Routes => chosen(waiting, step)?,
         Wait::Leave if waiting.gate.external => edited(),

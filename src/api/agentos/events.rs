@@ -24,6 +24,7 @@ use super::event::{Ending, Line};
 use super::face::Face;
 use super::metrics_body::{Metrics, provider_name, time_to_first_piece};
 use super::run_body;
+use super::task_events::list_of;
 use super::tool_body;
 use super::tree::{Node, Tree};
 
@@ -75,21 +76,56 @@ impl Projector {
             return Vec::new();
         }
         self.meet(entry);
-        let Some(node) = self.tree.node(entry.run) else { return Vec::new() };
-        let face = if node.is_root() { Some(&mut self.root) } else { self.below.get_mut(&entry.run) };
-        let Some(face) = face else { return Vec::new() };
-        if let Fact::ModelCalled { .. } = &entry.fact {
+        let mut events = Vec::new();
+        if matches!(entry.fact, Fact::RunStarted(_)) {
+            events.extend(self.tell_of_task(entry));
+        }
+        events.extend(self.tell(entry, &before));
+        if matches!(entry.fact, Fact::RunFinished { .. }) {
+            events.extend(self.tell_of_task(entry));
+        }
+        events
+    }
+
+    fn tell(&mut self, entry: &Entry, before: &Before) -> Vec<Event> {
+        if let Fact::ModelCalled { .. } = &entry.fact
+            && let Some(face) = self.face_mut(entry.run)
+        {
             face.piece = face.piece_prefix(entry.at);
         }
-        let mut teller = Teller { node, face, at: entry.at, next: &mut self.next, events: Vec::new() };
+        let Some(mut teller) = self.teller(entry.run, entry.at) else { return Vec::new() };
         if before.superseded {
             teller.attempt_superseded();
         }
-        if let Some(call) = before.unannounced {
-            teller.tool_started(&call);
+        if let Some(call) = &before.unannounced {
+            teller.tool_started(call);
         }
         teller.tell(&entry.fact);
         teller.events
+    }
+
+    /// What the first or last fact of a run says about the task it works on, as an event of the leader.
+    fn tell_of_task(&mut self, entry: &Entry) -> Vec<Event> {
+        let Some((leader, call, task)) = self.tree.node(entry.run).and_then(list_of) else {
+            return Vec::new();
+        };
+        let Some(mut teller) = self.teller(leader, entry.at) else { return Vec::new() };
+        if matches!(entry.fact, Fact::RunStarted(_)) {
+            teller.task_started(&call, &task);
+        } else {
+            teller.task_finished(&call, &task);
+        }
+        teller.events
+    }
+
+    fn teller(&mut self, run: RunId, at: Timestamp) -> Option<Teller<'_>> {
+        let node = self.tree.node(run)?;
+        let face = if node.is_root() { &self.root } else { self.below.get(&run)? };
+        Some(Teller { node, face, at, next: &mut self.next, events: Vec::new() })
+    }
+
+    fn face_mut(&mut self, run: RunId) -> Option<&mut Face> {
+        if run == self.root_run() { Some(&mut self.root) } else { self.below.get_mut(&run) }
     }
 
     /// Gets to know a run below.
@@ -150,14 +186,17 @@ impl Teller<'_> {
     fn tell(&mut self, fact: &Fact) {
         match fact {
             Fact::Lost { pieces } => *self.next += pieces,
-            Fact::RunPrepared { .. } | Fact::ModelFailed { .. } => {}
+            Fact::Forked { .. } | Fact::RunPrepared { .. } | Fact::ModelFailed { .. } => {}
             Fact::ModelCalled { model, .. } => {
                 self.event(Name::ModelRequestStarted, |line| put_model(line, model));
             }
             Fact::Said { pieces } => pieces.iter().for_each(|piece| self.piece(piece)),
             Fact::ModelAnswered { .. } => self.model_completed(),
             Fact::ToolStarted { call } => self.tool_started(call),
-            Fact::ToolFinished { call, .. } => self.tool_finished(call),
+            Fact::ToolFinished { call, .. } => {
+                self.list_finished(call);
+                self.tool_finished(call);
+            }
             Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubted(call)),
             Fact::Steered { input } => self.event(Name::CustomEvent, |line| {
                 line.put("kind", "message_joined").put("content", &input.text);

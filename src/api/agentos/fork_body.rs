@@ -27,7 +27,7 @@ impl<'a> ForkBody<'a> {
         let is_again = matches!(way, Way::Regenerated { .. });
         Self {
             forked_from_run_id: Some(*run),
-            forked_from_message_index: Some(*index),
+            forked_from_message_index: (*way != Way::Resumed).then_some(*index),
             forked_from_session_id: is_copy.then(|| session.as_str()),
             regenerated_from: is_again.then_some(*run),
         }

@@ -11,7 +11,7 @@ use crate::domain::fork::{Origin, Way};
 use crate::domain::id::{Owner, UserId};
 use crate::domain::message::{Input, Message};
 use crate::domain::run::{Run, StartRun, Status};
-use crate::domain::spec::{ComponentKind, OnSecondMessage};
+use crate::domain::spec::{ComponentKind, OnSecondMessage, Spec};
 use crate::domain::view::RunView;
 use crate::runtime::{Claim, MadeRun, Runtime};
 
@@ -75,12 +75,14 @@ impl ForkForm {
         if let Some(made) = made {
             return made.run != run.root.unwrap_or(run.id);
         }
-        run.kind != ComponentKind::Workflow
-            && match run.status {
-                Status::Completed | Status::Failed | Status::Replaced => !decides || self.says_more(),
-                Status::Paused => self.fork || self.regenerate,
-                Status::Pending | Status::Running | Status::Cancelled => false,
-            }
+        if run.kind == ComponentKind::Workflow {
+            return run.status == Status::Failed && !decides;
+        }
+        match run.status {
+            Status::Completed | Status::Failed | Status::Replaced => !decides || self.says_more(),
+            Status::Paused => self.fork || self.regenerate,
+            Status::Pending | Status::Running | Status::Cancelled => false,
+        }
     }
 
     fn says_more(&self) -> bool {
@@ -120,8 +122,31 @@ impl ForkForm {
         }
     }
 
+    /// Of a workflow that failed: its finished steps are kept, so it is asked what it was asked before.
+    fn resume(&self, view: &RunView) -> Result<(Origin, Input), Error> {
+        let is_elsewhere = self.from.as_deref().is_some_and(|from| from.trim() != "end");
+        if is_elsewhere || self.regenerate || self.input.is_some() || self.additional_instructions.is_some() {
+            return Err(Error::bad_request(
+                "A workflow that failed goes on from the failed step, with the input it had.",
+            ));
+        }
+        Ok((Origin::resuming(view.run, view.session.clone()), view.input.clone()))
+    }
+
+    /// Options of the new run; of a workflow that is resumed, those it had, but for a state that was laid over the
+    /// session's when it began.
+    fn options(&self, view: &RunView) -> RunOptions {
+        if self.options == RunOptions::default() && matches!(view.spec.as_ref(), Spec::Workflow(_)) {
+            return RunOptions { session_state: None, ..view.options.clone() };
+        }
+        self.options.clone()
+    }
+
     /// Where the new run begins, and what it is asked.
     fn plan(&self, view: &RunView) -> Result<(Origin, Input), Error> {
+        if matches!(view.spec.as_ref(), Spec::Workflow(_)) {
+            return self.resume(view);
+        }
         let system = usize::from(view.system.is_some());
         let mut said = view.messages();
         said.truncate(last_cut(view, usize::MAX));
@@ -196,14 +221,20 @@ pub(super) async fn fork(
 ) -> Result<HttpResponse, Error> {
     let (again, has_key) = (claim.is_done(), claim.has_key());
     let view = runtime.view(owner, &run).await?;
-    let (origin, input) = form.plan(&view)?;
+    // Of an order that was carried out nothing is planned: the run may be further since.
+    let (origin, input) = if again {
+        (Origin::resuming(view.run, view.session.clone()), Input::default())
+    } else {
+        form.plan(&view)?
+    };
+    let options = form.options(&view);
     let order = StartRun {
         kind: component.kind,
         component: component.id.clone(),
         session: Some(run.session),
         user: form.user.or(run.user),
         input,
-        options: form.options,
+        options,
         on_second_message: form.on_second_message,
     };
     let started = runtime.fork_once(owner, order, origin, claim).await?;

@@ -36,6 +36,7 @@ mod session_runs;
 mod sessions;
 pub mod step_body;
 pub mod step_requirement;
+mod task_events;
 pub mod tool_body;
 pub mod tree;
 mod websocket;

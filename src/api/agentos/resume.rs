@@ -223,20 +223,30 @@ pub(super) fn until_let_go<S: Stream<Item = Bytes>>(
     run: RunId,
     frames: S,
 ) -> impl Stream<Item = Bytes> + use<S> {
-    let mut frames = Box::pin(frames);
+    told_until_let_go(runtime, run, frames, |last| last.frame())
+}
+
+/// The same for whatever is told, with what is to be said last.
+pub(super) fn told_until_let_go<T, S: Stream<Item = T>>(
+    runtime: &Runtime,
+    run: RunId,
+    told: S,
+    last: fn(Note) -> T,
+) -> impl Stream<Item = T> + use<T, S> {
+    let mut told = Box::pin(told);
     let mut let_go = Some(Box::pin(runtime.let_go()));
     stream::poll_fn(move |context| {
         let Some(waiting) = &mut let_go else { return Poll::Ready(None) };
         // What there is to be told comes first.
-        if let Poll::Ready(frame) = frames.as_mut().poll_next(context) {
-            return Poll::Ready(frame);
+        if let Poll::Ready(next) = told.as_mut().poll_next(context) {
+            return Poll::Ready(next);
         }
         ready!(waiting.as_mut().poll(context));
         let_go = None;
         let error = format!("The server is stopping; run {run} goes on at its next start and can be resumed");
         let members =
             [("run_id", quoted(&run.to_string())), ("status", quoted("running")), ("error", quoted(&error))];
-        Poll::Ready(Some(control("error", &members).frame()))
+        Poll::Ready(Some(last(control("error", &members))))
     })
 }
 

@@ -114,6 +114,8 @@ const TOOLS: &str = "JSON list of the tools that wait, each with its decision fi
 const REQUIREMENTS: &str = "JSON list of the run's requirements, each with its decision filled in, on itself or on its tool_execution";
 const STEPS: &str = "JSON list of the run's step_requirements, each with its decision filled in";
 
+const ERRORS: &str = "JSON list of the run's error_requirements, each with its decision, `retry` or `skip`";
+
 fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
     let mut form = vec![
         Parameter::new("session_id", Kind::RequiredText, "The run's session"),
@@ -121,7 +123,10 @@ fn going_on(run: &str, kind: &str, tag: &str) -> Endpoint {
         Parameter::new("background", Kind::Flag, "Goes on without its client; default: false"),
     ];
     form.extend(match kind {
-        "workflow" => vec![Parameter::new("step_requirements", Kind::Text, STEPS)],
+        "workflow" => vec![
+            Parameter::new("step_requirements", Kind::Text, STEPS),
+            Parameter::new("error_requirements", Kind::Text, ERRORS),
+        ],
         _ => vec![
             Parameter::new("tools", Kind::Text, TOOLS),
             Parameter::new("requirements", Kind::Text, REQUIREMENTS),
@@ -159,6 +164,7 @@ fn of_forks(kind: &str, tag: &str) -> [Endpoint; 3] {
             .fails("404", "Run not found"),
         Endpoint::post(format!("{component}/sessions/{{session_id}}/fork"), session_fork::fork)
             .named(&format!("fork_{kind}_session"), tag, "Make a session that begins as another")
+            .once()
             .query(&[Parameter::new("user_id", Kind::Text, "Only if it is this user's")])
             .answers::<session_fork::Forked>("200", "The new session, and the one it was made of")
             .fails("400", "There is no such session")

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::domain::id::RunId;
 use crate::domain::spec::{Spec, StepAction, StepSpec, WorkflowSpec};
 use crate::domain::step::StepKey;
-use crate::domain::view::StepView;
+use crate::domain::steps::StepView;
 
 use super::metrics_body::Metrics;
 use super::tree::Node;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::Object;
+use crate::domain::fact::Failure;
 use crate::domain::id::RunId;
 use crate::domain::spec::{DeclaredTool, OnReject, StepAction, StepSpec, WorkflowSpec};
 use crate::domain::step::StepKey;
 use crate::domain::tool::{Gate, OnTimeout};
+use crate::machine::workflow::MAX_REDONE;
 
 use super::step_body::{self, StepIndex, StepOutputBody, locate, step_id, workflow_of};
 use super::tool_body::{self, InputField, Requirement};
@@ -53,6 +55,19 @@ pub struct StepRequirement<'a> {
     step_output: Option<StepOutputBody<'a>>,
 }
 
+/// A step that failed and about which somebody must decide, with every key.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ErrorRequirement<'a> {
+    step_id: &'a str,
+    step_name: &'a str,
+    step_index: Option<usize>,
+    error_message: &'a str,
+    error_type: &'a str,
+    retry_count: u32,
+    /// `retry` or `skip`, for the client to fill in.
+    decision: Option<()>,
+}
+
 /// What the run of a step waits for: decisions about calls, or, of a workflow's, about its steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -93,6 +108,8 @@ pub(super) enum Wait<'a> {
     Routes,
     /// Somebody must look at what came out.
     Review,
+    /// It failed, and somebody must say whether it is tried again or passed over.
+    Failure(&'a Failure),
     /// The run that performs it waits.
     Run(Node<'a>),
 }
@@ -119,6 +136,11 @@ pub(super) fn all(node: Node<'_>) -> Vec<StepRequirement<'_>> {
     waiting(node).iter().map(StepRequirement::of).collect()
 }
 
+/// The steps that failed and wait for that reason.
+pub(super) fn errors(node: Node<'_>) -> Vec<ErrorRequirement<'_>> {
+    waiting(node).iter().filter_map(ErrorRequirement::of).collect()
+}
+
 /// Who must be asked before a step: whom it names itself, and whom its tool does.
 pub(super) fn gate_of(workflow: &WorkflowSpec, step: &StepSpec) -> Gate {
     let mut gate = step.gate.clone();
@@ -135,12 +157,15 @@ pub(super) fn gate_of(workflow: &WorkflowSpec, step: &StepSpec) -> Gate {
 impl<'a> Waiting<'a> {
     fn of(node: Node<'a>, workflow: &'a WorkflowSpec, key: &'a StepKey) -> Option<Self> {
         let located = locate(workflow, key)?;
-        let has_output = node.view.step(key).is_some_and(|step| step.output.is_some());
-        let wait = match (node.of_step(key).filter(|run| run.waits()), &located.spec.action) {
-            (Some(run), _) => Wait::Run(run),
-            (None, _) if has_output => Wait::Review,
-            (None, StepAction::Router { choose: None, .. }) => Wait::Routes,
-            (None, _) => Wait::Leave,
+        let step = node.view.step(key);
+        let has_output = step.is_some_and(|step| step.output.is_some());
+        let failure = step.and_then(|step| step.failures.last());
+        let wait = match (node.of_step(key).filter(|run| run.waits()), failure, &located.spec.action) {
+            (Some(run), _, _) => Wait::Run(run),
+            (None, _, _) if has_output => Wait::Review,
+            (None, Some(failure), _) => Wait::Failure(failure),
+            (None, None, StepAction::Router { choose: None, .. }) => Wait::Routes,
+            (None, None, _) => Wait::Leave,
         };
         let gate = gate_of(workflow, located.spec);
         Some(Self { node, key, spec: located.spec, index: located.index, gate, wait })
@@ -183,9 +208,25 @@ impl<'a> Waiting<'a> {
         self.spec.gate.message.as_deref().or_else(|| self.tool()?.gate.message.as_deref())
     }
 
+    /// How often it was done again: of a review, because somebody wanted so.
+    fn retry_count(&self) -> u32 {
+        let Some(step) = self.node.view.step(self.key) else { return 0 };
+        let failed = if matches!(self.wait, Wait::Review) { step.failures.len() } else { 0 };
+        step.attempt.saturating_sub(1).saturating_sub(u32::try_from(failed).unwrap_or(u32::MAX))
+    }
+
     fn tool(&self) -> Option<&'a DeclaredTool> {
         let StepAction::Tool(name) = &self.spec.action else { return None };
         tool_body::declared(&self.node.view.spec, name)
+    }
+
+    /// What is said to whoever is asked to agree: of a step that failed, why it did.
+    fn confirmation_message(&self) -> Option<&'a str> {
+        match self.wait {
+            Wait::Failure(failure) => Some(&failure.message),
+            Wait::Leave => self.message_if(self.asks_to_confirm()),
+            Wait::Routes | Wait::Review | Wait::Run(_) => None,
+        }
     }
 
     fn message_if(&self, asked: bool) -> Option<&'a str> {
@@ -202,25 +243,41 @@ pub(super) fn executor_requirements(run: Node<'_>) -> Vec<ExecutorRequirement<'_
     calls.map(|call| ExecutorRequirement::Call(Box::new(call))).collect()
 }
 
+impl<'a> ErrorRequirement<'a> {
+    fn of(waiting: &Waiting<'a>) -> Option<Self> {
+        let Wait::Failure(failure) = waiting.wait else { return None };
+        Some(Self {
+            step_id: step_id(waiting.key),
+            step_name: &waiting.spec.name,
+            step_index: waiting.index.first().copied(),
+            error_message: &failure.message,
+            error_type: &failure.code,
+            retry_count: waiting.retry_count(),
+            decision: None,
+        })
+    }
+}
+
 impl<'a> StepRequirement<'a> {
     fn of(waiting: &Waiting<'a>) -> Self {
         let Waiting { node, key, spec, index, wait, .. } = waiting;
         let run = match wait {
             Wait::Run(run) => Some(*run),
-            Wait::Leave | Wait::Routes | Wait::Review => None,
+            Wait::Leave | Wait::Routes | Wait::Review | Wait::Failure(_) => None,
         };
+        let failed = matches!(wait, Wait::Failure(_));
         let (confirms, gives) = (waiting.asks_to_confirm(), waiting.asks_for_input());
         let (reviews, chooses) = (matches!(wait, Wait::Review), matches!(wait, Wait::Routes));
-        let attempt = node.view.step(key).map_or(0, |step| step.attempt);
+        let retries = if reviews && spec.on_reject == OnReject::Retry { Some(MAX_REDONE) } else { None };
         Self {
             step_id: step_id(key),
             step_name: &spec.name,
             step_index: index.first().copied(),
             step_type: step_body::step_type(spec),
-            requires_confirmation: confirms,
-            confirmation_message: waiting.message_if(confirms),
+            requires_confirmation: confirms || failed,
+            confirmation_message: waiting.confirmation_message(),
             confirmed: None,
-            on_reject: on_reject(spec.on_reject),
+            on_reject: if failed { "skip" } else { on_reject(spec.on_reject) },
             requires_user_input: gives,
             user_input_message: waiting.message_if(gives || chooses),
             user_input_schema: waiting.fields(),
@@ -234,8 +291,8 @@ impl<'a> StepRequirement<'a> {
             is_post_execution: reviews,
             rejection_feedback: None,
             edited_output: None,
-            retry_count: attempt.saturating_sub(1),
-            max_retries: None,
+            retry_count: waiting.retry_count(),
+            max_retries: retries.and_then(|most| u32::try_from(most).ok()),
             timeout_at: node.view.waits_until.map(tool_body::offset_time),
             on_timeout: on_timeout(waiting.gate.on_timeout),
             step_input: StepInput::of(*node, index),

@@ -77,6 +77,8 @@ enum Next {
     Message(AggregatedMessage),
     Told(String),
     Silence,
+    /// The server lets go of what is still going; whoever watches was told.
+    LetGo,
     Gone,
 }
 
@@ -104,6 +106,7 @@ impl Socket {
             let wake = if self.token.is_none() { login.min(silent_until) } else { silent_until };
             match self.next(messages, wake).await {
                 Next::Gone => return Err(Over(None)),
+                Next::LetGo => return Err(over(CloseCode::Away, "the server is stopping")),
                 Next::Told(text) => self.say(text).await?,
                 Next::Message(message) => {
                     (silent_until, is_asked) = (Instant::now() + SILENCE, false);
@@ -135,12 +138,14 @@ impl Socket {
             .fuse()
         );
         let mut message = std::pin::pin!(messages.recv().fuse());
+        let mut let_go = std::pin::pin!(self.state.runtime.let_go().fuse());
         select_biased! {
             message = message => match message {
                 Some(Ok(message)) => Next::Message(message),
                 Some(Err(_)) | None => Next::Gone,
             },
             text = told => Next::Told(text),
+            () = let_go => Next::LetGo,
             () = timer => Next::Silence,
         }
     }
@@ -180,7 +185,7 @@ impl Socket {
         if self.watched.len() >= MAX_WATCHED {
             return self.fail("this connection watches too many runs").await;
         }
-        match websocket_actions::act(&self.state.runtime, &principal.owner, &action, message).await {
+        match websocket_actions::act(&self.state, &principal.owner, &action, message).await {
             Ok(watched) => self.watched.push(watched),
             Err(error) => self.fail(&error).await?,
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::api::fields::{Fields, Place};
 use crate::api::form::Form;
+use crate::api::{ApiState, sse};
 use crate::domain::Object;
 use crate::domain::id::{ComponentId, Owner, RunId, SessionId};
 use crate::domain::run::{Run, Status};
@@ -17,7 +18,7 @@ use crate::runtime::{self, Claim, Runtime};
 use super::continue_run;
 use super::decisions::{self, Sent};
 use super::error::Error;
-use super::resume::{Standing, Told};
+use super::resume::{Standing, Told, told_until_let_go};
 use super::run_events::RunEvents;
 use super::run_form::{self, RunForm};
 use super::websocket::Watched;
@@ -27,20 +28,30 @@ use super::websocket::Watched;
 /// # Errors
 /// A sentence for the client.
 pub(super) async fn act(
-    runtime: &Runtime,
+    state: &ApiState,
     owner: &Owner,
     action: &str,
     message: Object,
 ) -> Result<Watched, String> {
-    match action {
+    let runtime = &state.runtime;
+    // Before anything is begun for it.
+    let seat = sse::seat(state).map_err(|problem| problem.message)?;
+    let (run, told) = match action {
         "start-workflow" => start(runtime, owner, message).await,
         "reconnect" => reconnect(runtime, owner, &message).await,
         "continue-workflow" => go_on(runtime, owner, &message).await,
         _ => Err(format!("Unknown action: {action}")),
-    }
+    }?;
+    let told = told_until_let_go(runtime, run, told, |last| last.json);
+    // The place is given back with the stream.
+    let told = told.map(move |text| {
+        let _held = &seat;
+        text
+    });
+    Ok(told.boxed_local())
 }
 
-async fn start(runtime: &Runtime, owner: &Owner, mut message: Object) -> Result<Watched, String> {
+async fn start(runtime: &Runtime, owner: &Owner, mut message: Object) -> Result<(RunId, Watched), String> {
     let workflow = text(&message, "workflow_id").ok_or("workflow_id is required")?;
     let unknown = || format!("Workflow {workflow} not found");
     let id: ComponentId = workflow.parse().map_err(|_| unknown())?;
@@ -59,10 +70,10 @@ async fn start(runtime: &Runtime, owner: &Owner, mut message: Object) -> Result<
     let started = runtime.start(owner, order).await.map_err(|error| error.to_string())?;
     let place = (started.run, started.first);
     let events = RunEvents::watch(runtime, owner, &started.session, place, 0);
-    Ok(events.map(|event| event.message()).boxed_local())
+    Ok((started.run, events.map(|event| event.message()).boxed_local()))
 }
 
-async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Watched, String> {
+async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<(RunId, Watched), String> {
     let name = text(message, "run_id").ok_or("run_id is required for reconnection")?;
     let missing = || format!("Run {name} not found in buffer or database");
     let run = find(runtime, owner, message).await?.ok_or_else(missing)?;
@@ -76,10 +87,10 @@ async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result
         Told::Missed(event) => event.json().to_owned(),
         Told::Live(event) => event.message(),
     });
-    Ok(told.boxed_local())
+    Ok((run.id, told.boxed_local()))
 }
 
-async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Watched, String> {
+async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<(RunId, Watched), String> {
     text(message, "workflow_id").ok_or("workflow_id is required")?;
     let name = text(message, "run_id").ok_or("run_id is required")?;
     text(message, "session_id").ok_or("session_id is required")?;
@@ -88,14 +99,16 @@ async fn go_on(runtime: &Runtime, owner: &Owner, message: &Object) -> Result<Wat
         let status = super::run_body::status(run.status);
         return Err(format!("Run is not paused (status={status})"));
     }
-    let list = message.get("step_requirements").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-    let steps = decisions::objects("step_requirements", list).map_err(|error| said(&error))?;
-    let sent = Sent { steps, ..Sent::default() };
+    let mut sent = Sent::default();
+    for field in ["error_requirements", "step_requirements"] {
+        let list = message.get(field).cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+        sent.steps.extend(decisions::objects(field, list).map_err(|error| said(&error))?);
+    }
     let shown =
         continue_run::wake(runtime, owner, &run, &sent, Claim::none()).await.map_err(|error| said(&error))?;
     let events = RunEvents::watch(runtime, owner, &run.session, (run.id, run.first), shown);
     let events = events.filter(move |event| ready(event.index >= shown));
-    Ok(events.map(|event| event.message()).boxed_local())
+    Ok((run.id, events.map(|event| event.message()).boxed_local()))
 }
 
 /// The run a message names, if it is one of the workflow and the session it names.

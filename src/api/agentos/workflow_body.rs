@@ -9,10 +9,11 @@ use crate::domain::id::{RunId, UserId};
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::StepKey;
 
+use super::fork_body::ForkBody;
 use super::metrics_body::Metrics;
 use super::run_body::{self, AnyRun, Content};
 use super::step_body::{self, StepOutputBody, locate, step_id, workflow_of};
-use super::step_requirement::{self, StepRequirement};
+use super::step_requirement::{self, ErrorRequirement, StepRequirement};
 use super::tree::Node;
 
 /// What `POST /workflows/{id}/runs` and `GET /workflows/{id}/runs/{run_id}` answer.
@@ -45,6 +46,8 @@ pub struct WorkflowBody<'a> {
     created_at: u64,
     status: &'static str,
     #[serde(flatten)]
+    origin: ForkBody<'a>,
+    #[serde(flatten)]
     pause: Option<Pause<'a>>,
 }
 
@@ -52,6 +55,8 @@ pub struct WorkflowBody<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pause<'a> {
     step_requirements: Vec<StepRequirement<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    error_requirements: Vec<ErrorRequirement<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused_step_index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +106,7 @@ impl<'a> WorkflowBody<'a> {
             session_state: &view.state,
             created_at: view.created.seconds(),
             status: run_body::status(view.status),
+            origin: ForkBody::of(view),
             pause: Pause::of(node),
         }
     }
@@ -125,6 +131,7 @@ impl<'a> Pause<'a> {
         let below = first.and_then(|key| node.of_step(key)).is_some_and(Node::waits);
         Some(Self {
             step_requirements: step_requirement::all(node),
+            error_requirements: step_requirement::errors(node),
             paused_step_index: located.as_ref().and_then(|located| located.index.first().copied()),
             paused_step_name: located.map(|located| located.spec.name.as_str()),
             pause_kind: if below { "executor" } else { "step" },

@@ -7,7 +7,7 @@
 use crate::domain::fact::{Fact, Outcome};
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::{Choice, StepKey, StepOutput};
-use crate::domain::view::StepView;
+use crate::domain::steps::StepView;
 
 use super::event::Line;
 use super::events::{Name, Retryable, Teller};
@@ -232,7 +232,7 @@ impl Teller<'_> {
             Wait::Run(_) => Name::StepExecutorPaused,
             Wait::Review => Name::StepOutputReview,
             Wait::Routes => Name::RouterPaused,
-            Wait::Leave => Name::StepPaused,
+            Wait::Leave | Wait::Failure(_) => Name::StepPaused,
         };
         self.event(name, |line| {
             line.put("step_id", step_id(waiting.key))
@@ -253,6 +253,11 @@ impl Teller<'_> {
                         .put("allow_multiple_selections", &waiting.takes_several());
                 }
                 Wait::Leave => put_leave(line, waiting),
+                Wait::Failure(failure) => {
+                    line.put("requires_confirmation", &true)
+                        .put("confirmation_message", &failure.message)
+                        .put("requires_user_input", &false);
+                }
             }
         });
     }

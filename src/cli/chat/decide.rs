@@ -36,8 +36,9 @@ pub(super) async fn ask(heard: &Heard, terminal: &mut Terminal) -> Result<Option
             answers.calls.push((view.run, Answer { call: call.call.id.clone(), decision }));
         }
         for step in view.waiting_steps.iter().filter_map(|step| sight(view, step)) {
-            if !matches!(step.stand, Stand::WaitsForLeave | Stand::WaitsForReview) {
-                continue;
+            match step.stand {
+                Stand::WaitsForLeave | Stand::WaitsForReview | Stand::WaitsForRemedy => {}
+                Stand::Going | Stand::WaitsBelow | Stand::Over => continue,
             }
             let Some(decision) = about_step(view, &step, terminal).await? else { return Ok(None) };
             let step = step.place.step.clone();
@@ -78,6 +79,9 @@ async fn about_step(
     step: &StepSight<'_>,
     terminal: &mut Terminal,
 ) -> Result<Option<StepDecision>> {
+    if step.stand == Stand::WaitsForRemedy {
+        return about_failure(view, step, terminal).await;
+    }
     let tool = if let StepAction::Tool(name) = &step.spec.action { declared(&view.spec, name) } else { None };
     question(view, step.place.step.as_str(), step.gate.message.as_deref());
     if step.stand == Stand::WaitsForReview {
@@ -103,17 +107,34 @@ async fn about_step(
     Ok(values.map(|values| StepDecision::Approved { values, routes: Vec::new() }))
 }
 
+/// A step that failed: it may be tried again, passed over, or have its output from a person.
+async fn about_failure(
+    view: &RunView,
+    step: &StepSight<'_>,
+    terminal: &mut Terminal,
+) -> Result<Option<StepDecision>> {
+    let why = step.step.failures.last().map(|failure| failure.message.as_str());
+    question(view, &format!("{} failed", step.place.step), why);
+    let said =
+        yes_or_no(terminal, "  try it again? [y, n to pass it over, or what to go on with] ", true).await?;
+    Ok(said.map(decision))
+}
+
 /// A review: what came out is shown, and may be replaced.
 async fn about_output(step: &StepSight<'_>, terminal: &mut Terminal) -> Result<Option<StepDecision>> {
     if let Some(output) = &step.step.output {
         output.content.lines().for_each(|line| println!("  │ {line}"));
     }
     let said = yes_or_no(terminal, "  [y, n and why, or what to go on with] ", true).await?;
-    Ok(said.map(|said| match said {
+    Ok(said.map(decision))
+}
+
+fn decision(said: Said) -> StepDecision {
+    match said {
         Said::Yes => StepDecision::Approved { values: Object::new(), routes: Vec::new() },
         Said::No(feedback) => StepDecision::Rejected { feedback },
         Said::Text(content) => StepDecision::Edited { content },
-    }))
+    }
 }
 
 fn question(view: &RunView, what: &str, message: Option<&str>) {

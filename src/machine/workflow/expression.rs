@@ -86,13 +86,16 @@ impl Known<'_> {
 
     /// What came of the steps so far, under their names; of two with one name, the one that began later.
     fn steps(&self) -> Object {
-        let over = self.view.steps.iter().filter_map(|step| {
-            let output = step.output.as_ref()?;
-            let success = output.error.is_none();
-            let told = json!({"content": output.content, "success": success, "skipped": output.skipped});
-            Some((name_of(&step.key).to_owned(), told))
-        });
-        over.collect()
+        let mut steps = Object::new();
+        for step in self.view.steps.iter().rev() {
+            let (Some(output), name) = (&step.output, name_of(&step.key)) else { continue };
+            if !steps.contains_key(name) {
+                let success = output.error.is_none();
+                let told = json!({"content": output.content, "success": success, "skipped": output.skipped});
+                steps.insert(name.to_owned(), told);
+            }
+        }
+        steps
     }
 
     /// All that people gave, the later laid over the earlier.

@@ -5,12 +5,15 @@
 //! more come of it, the steps that are to be performed or whom the run waits for.
 
 mod expression;
+mod kept;
 mod order;
 mod outline;
 mod stage;
 mod walk;
 
+pub use kept::kept;
 pub use outline::{Stand, StepSight, objection, outline, sight};
+pub use stage::MAX_REDONE;
 
 use std::collections::BTreeSet;
 
@@ -20,8 +23,9 @@ use crate::domain::run::Status;
 use crate::domain::spec::{Spec, WorkflowSpec};
 use crate::domain::state;
 use crate::domain::step::{StepAnswer, StepKey, StepOutput};
+use crate::domain::steps::StepView;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 use walk::{Found, Walk};
 
 /// The code of a [`Failure`] that says: the step's tool may have taken effect, so it is not called again.
@@ -36,11 +40,13 @@ pub struct WorkflowMachine {
     view: RunView,
     /// Tools whose intent was found in the log without an outcome.
     doubted: BTreeSet<StepKey>,
+    /// How often a step began or chose.
+    starts: usize,
 }
 
 impl WorkflowMachine {
     pub(super) fn new(view: RunView) -> Self {
-        Self { view, doubted: BTreeSet::new() }
+        Self { view, doubted: BTreeSet::new(), starts: 0 }
     }
 
     pub(super) fn view(&self) -> &RunView {
@@ -75,8 +81,9 @@ impl WorkflowMachine {
         }
         match news {
             News::Prepared { .. } if self.view.began.is_some() => self.settled(Vec::new(), &[]),
-            News::Prepared { system, state, stored, history } => {
-                self.settled(vec![Fact::RunPrepared { system, state, stored, history }], &[])
+            News::Prepared { system, state, stored, history, kept } => {
+                let prepared = Fact::RunPrepared { system, state, stored, history };
+                self.settled([prepared].into_iter().chain(kept).collect(), &[])
             }
             News::StepFinished { step, output, state } => match self.open_step(&step) {
                 Some(_) => self.settled(vec![Fact::StepFinished { step, output, state }], &[]),
@@ -109,7 +116,7 @@ impl WorkflowMachine {
         if let Fact::StepFinished { step, .. } | Fact::StepFailed { step, .. } = fact {
             self.doubted.remove(step);
         }
-        self.view.apply_fact(at, fact);
+        self.see(at, fact);
         Ok(())
     }
 
@@ -120,7 +127,9 @@ impl WorkflowMachine {
 
     fn walk(&self, held: &BTreeSet<StepKey>) -> Found {
         match self.view.spec.as_ref() {
-            Spec::Workflow(workflow) => Walk::new(&self.view, workflow, held, &self.doubted).through_all(),
+            Spec::Workflow(workflow) => {
+                Walk::new(&self.view, workflow, held, &self.doubted, self.starts).through_all()
+            }
             Spec::Agent(_) | Spec::Team(_) => Found::default(),
         }
     }
@@ -156,7 +165,12 @@ impl WorkflowMachine {
     }
 
     fn take(&mut self, facts: &[Fact]) {
-        facts.iter().for_each(|fact| self.view.apply_fact(Timestamp::default(), fact));
+        facts.iter().for_each(|fact| self.see(Timestamp::default(), fact));
+    }
+
+    fn see(&mut self, at: Timestamp, fact: &Fact) {
+        self.starts += usize::from(matches!(fact, Fact::StepStarted { .. } | Fact::StepDecided { .. }));
+        self.view.apply_fact(at, fact);
     }
 
     fn pause(&self, found: Found) -> Option<Fact> {

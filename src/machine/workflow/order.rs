@@ -8,8 +8,9 @@ use crate::domain::Object;
 use crate::domain::message::Input;
 use crate::domain::spec::{ComponentKind, DeclaredTool, StepAction, StepSpec};
 use crate::domain::step::StepDecision;
+use crate::domain::steps::StepView;
 use crate::domain::tool::Gate;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 
 /// What performs a step and what it is given; `None` for a step that holds others.
 pub(super) fn work(

@@ -4,8 +4,9 @@ use super::stage::{self, Stage, asks_for_routes};
 use super::workflow_of;
 use crate::domain::spec::{StepAction, StepSpec};
 use crate::domain::step::{Choice, StepAnswer, StepDecision, StepKey, StepPlace};
+use crate::domain::steps::StepView;
 use crate::domain::tool::Gate;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Stand {
     WaitsForLeave,
     /// Somebody must look at what came out.
     WaitsForReview,
+    /// It failed, and somebody must say whether it is tried again or passed over.
+    WaitsForRemedy,
     /// Its run waits for somebody.
     WaitsBelow,
     /// Nothing more happens to it.
@@ -57,9 +60,8 @@ pub fn objection(view: &RunView, answer: &StepAnswer) -> Option<String> {
     let objection = match (sight.stand, &answer.decision) {
         (Stand::WaitsBelow, _) => "is not asked about: its run waits",
         (Stand::Going | Stand::Over, _) => "does not wait",
-        (_, StepDecision::Rejected { .. }) | (Stand::WaitsForReview, StepDecision::Edited { .. }) => {
-            return None;
-        }
+        (_, StepDecision::Rejected { .. })
+        | (Stand::WaitsForReview | Stand::WaitsForRemedy, StepDecision::Edited { .. }) => return None,
         (Stand::WaitsForLeave, StepDecision::Edited { .. }) if sight.gate.external => return None,
         (Stand::WaitsForLeave, StepDecision::Edited { .. }) => "has no output yet that could be edited",
         (Stand::WaitsForLeave, StepDecision::Approved { .. }) if sight.gate.external => {
@@ -78,8 +80,14 @@ pub fn objection(view: &RunView, answer: &StepAnswer) -> Option<String> {
             }
             return routes_do_not_fit(sight.spec, routes).map(|why| format!("the step `{key}` {why}"));
         }
-        (Stand::WaitsForReview, StepDecision::Approved { routes, .. }) if routes.is_empty() => return None,
-        (Stand::WaitsForReview, StepDecision::Approved { .. }) => "has nothing to choose",
+        (Stand::WaitsForReview | Stand::WaitsForRemedy, StepDecision::Approved { routes, .. })
+            if routes.is_empty() =>
+        {
+            return None;
+        }
+        (Stand::WaitsForReview | Stand::WaitsForRemedy, StepDecision::Approved { .. }) => {
+            "has nothing to choose"
+        }
     };
     Some(format!("the step `{key}` {objection}"))
 }
@@ -117,6 +125,7 @@ fn seen<'a>(view: &'a RunView, step: &'a StepView) -> Option<StepSight<'a>> {
         _ if view.outcome.is_some() => Stand::Over,
         Stage::Waiting if step.output.is_some() => Stand::WaitsForReview,
         Stage::Waiting => Stand::WaitsForLeave,
+        Stage::Failed(..) if view.waiting_steps.contains(&step.key) => Stand::WaitsForRemedy,
         Stage::Going(_) if view.waiting_steps.contains(&step.key) => Stand::WaitsBelow,
         Stage::Going(_) | Stage::Failed(..) | Stage::Ready(_) => Stand::Going,
         Stage::Refused | Stage::Cancelled(_) | Stage::Over(..) => Stand::Over,

@@ -3,11 +3,11 @@
 use crate::domain::fact::Failure;
 use crate::domain::spec::{DeclaredTool, OnReject, StepAction, StepSpec};
 use crate::domain::step::{StepDecision, StepOutput};
+use crate::domain::steps::StepView;
 use crate::domain::tool::Gate;
-use crate::domain::view::StepView;
 
-/// So often a refused step is done again.
-const MAX_REDONE: usize = 3;
+/// So often a step whose output was refused is done again.
+pub const MAX_REDONE: usize = 3;
 
 /// Where a step stands.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The walk through the tree of steps: what follows from what the log says.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::super::StepOrder;
 use super::expression::Known;
@@ -9,8 +9,9 @@ use super::{IN_DOUBT, MAX_STARTS, blame, order};
 use crate::domain::fact::{Fact, Failure, Outcome};
 use crate::domain::spec::{OnError, StepAction, StepSpec, WorkflowSpec};
 use crate::domain::step::{Choice, StepDecision, StepKey, StepOutput, StepPlace};
+use crate::domain::steps::StepView;
 use crate::domain::tool::Gate;
-use crate::domain::view::{RunView, StepView};
+use crate::domain::view::RunView;
 
 /// What a walk came upon.
 #[derive(Debug, Default)]
@@ -81,7 +82,6 @@ impl Spot {
 pub(super) struct Walk<'a> {
     view: &'a RunView,
     workflow: &'a WorkflowSpec,
-    steps: HashMap<&'a StepKey, &'a StepView>,
     held: &'a BTreeSet<StepKey>,
     doubted: &'a BTreeSet<StepKey>,
     starts: usize,
@@ -94,10 +94,9 @@ impl<'a> Walk<'a> {
         workflow: &'a WorkflowSpec,
         held: &'a BTreeSet<StepKey>,
         doubted: &'a BTreeSet<StepKey>,
+        starts: usize,
     ) -> Self {
-        let steps = view.steps.iter().map(|step| (&step.key, step)).collect();
-        let starts = view.steps.iter().map(|step| step.attempt as usize + step.choices.len()).sum();
-        Self { view, workflow, steps, held, doubted, starts, found: Found::default() }
+        Self { view, workflow, held, doubted, starts, found: Found::default() }
     }
 
     pub(super) fn through_all(mut self) -> Found {
@@ -130,7 +129,7 @@ impl<'a> Walk<'a> {
 
     fn step(&mut self, spec: &'a StepSpec, spot: &Spot, before: Before<'a>) -> Way<'a> {
         let gate = stage::gate_of(spec, &self.workflow.tools);
-        match stage::stage(spec, &gate, self.steps.get(&spot.key).copied()) {
+        match stage::stage(spec, &gate, self.view.step(&spot.key)) {
             Stage::Waiting => self.found.waiting.push(spot.key.clone()),
             Stage::Ready(attempt) => self.start(spot, attempt),
             Stage::Refused => self.finish(spot, passed_over(before, None)),
@@ -170,18 +169,24 @@ impl<'a> Walk<'a> {
         failure: &Failure,
         before: Before<'a>,
     ) {
-        let is_left = step.failures.len() <= spec.retry as usize;
+        let is_left = step.remedy().is_none() && step.failures_in_a_row() <= spec.retry as usize;
         if is_left && stage::is_performed(spec) && failure.code != IN_DOUBT {
             return self.start(spot, step.attempt.saturating_add(1));
         }
         let error = Some(failure.message.clone());
-        self.finish(
-            spot,
-            match spec.on_error {
-                OnError::Skip => passed_over(before, error),
-                OnError::Fail => StepOutput { error, ..StepOutput::default() },
-            },
-        );
+        match (spec.on_error, step.remedy()) {
+            (OnError::Fail, _) => self.finish(spot, StepOutput { error, ..StepOutput::default() }),
+            (OnError::Skip, _) | (OnError::Pause, Some(StepDecision::Rejected { .. })) => {
+                self.finish(spot, passed_over(before, error));
+            }
+            (OnError::Pause, None) => self.found.waiting.push(spot.key.clone()),
+            (OnError::Pause, Some(StepDecision::Approved { .. })) => {
+                self.start(spot, step.attempt.saturating_add(1));
+            }
+            (OnError::Pause, Some(StepDecision::Edited { content })) => {
+                self.finish(spot, StepOutput { content: content.clone(), ..StepOutput::default() });
+            }
+        }
     }
 
     fn go_on(&mut self, spec: &'a StepSpec, gate: &Gate, spot: &Spot, step: &'a StepView, from: Before<'a>) {
@@ -312,34 +317,54 @@ impl<'a> Walk<'a> {
         settle(Way::Over(way))
     }
 
-    /// When the loop is done again its iterations are counted on, for each needs a name of its own.
+    /// When the loop is done again its iterations are counted on, for each needs a name of its own. Those after
+    /// which a choice was made are over, and not walked through again.
     fn repeat(
         &mut self,
         spot: &Spot,
         step: &StepView,
-        before: Before<'a>,
+        from: Before<'a>,
         (steps, until, cap): (&'a [StepSpec], Option<&str>, u32),
     ) -> Inner {
-        let mut way = before;
-        for (number, iteration) in (iterations_before(step).saturating_add(1)..).zip(1..=u32::MAX) {
-            match self.list(steps, |at, name| spot.repeated(number, at, name, iteration), way) {
-                Way::Over(after) => way = after,
-                other @ (Way::Open | Way::Failed(_)) => return settle(other),
-            }
-            match step.choices.get(number as usize - 1) {
-                Some(Choice::Again(true)) => {}
-                Some(_) => break,
-                None => {
-                    let may = iteration < cap && !steps.is_empty();
-                    let done = match until.filter(|_| may) {
-                        Some(until) => self.known(Some(iteration), way).holds(until),
-                        None => Ok(!may),
-                    };
-                    return self.choose(spot, done.map(|done| Choice::Again(!done)));
-                }
-            }
+        let before = iterations_before(step);
+        let decided = u32::try_from(step.choices.len()).unwrap_or(u32::MAX);
+        let mut way = self.after(spot, steps, from, (before.saturating_add(1), decided));
+        let is_through = decided > before && step.choices.last() != Some(&Choice::Again(true));
+        if is_through {
+            return settle(Way::Over(way));
         }
-        settle(Way::Over(way))
+        let number = decided.max(before).saturating_add(1);
+        let iteration = number.saturating_sub(before);
+        match self.list(steps, |at, name| spot.repeated(number, at, name, iteration), way) {
+            Way::Over(after) => way = after,
+            other @ (Way::Open | Way::Failed(_)) => return settle(other),
+        }
+        let may = iteration < cap && !steps.is_empty();
+        let done = match until.filter(|_| may) {
+            Some(until) => self.known(Some(iteration), way).holds(until),
+            None => Ok(!may),
+        };
+        self.choose(spot, done.map(|done| Choice::Again(!done)))
+    }
+
+    /// What iterations that are over hand on: the output of the last step that was done in them.
+    fn after(
+        &self,
+        spot: &Spot,
+        steps: &'a [StepSpec],
+        from: Before<'a>,
+        (first, last): (u32, u32),
+    ) -> Before<'a> {
+        let output = |number: u32, spec: &StepSpec| {
+            self.view.step(&spot.key.iteration(number).child(&spec.name))?.output.as_ref()
+        };
+        let Some(ending) = steps.last().filter(|_| first <= last) else { return from };
+        let success = output(last, ending).is_some_and(|output| output.error.is_none());
+        let passed = Before { name: Some(ending.name.as_str()), success, ..from };
+        let each = (first..=last).rev().flat_map(|number| steps.iter().rev().map(move |spec| (number, spec)));
+        let mut done =
+            each.filter_map(|(number, spec)| output(number, spec)).filter(|output| !output.skipped);
+        done.next().map_or(passed, |output| Before { content: &output.content, ran: true, ..passed })
     }
 
     fn known(&self, iteration: Option<u32>, before: Before<'a>) -> Known<'a> {

@@ -13,10 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Driver, Halt};
 use crate::domain::Object;
 use crate::domain::fact::{Fact, Failure, Outcome, Place, RunOptions, RunStart};
-use crate::domain::id::{ComponentId, RunId, UserId};
+use crate::domain::fork::Origin;
+use crate::domain::id::{ComponentId, Owner, RunId, UserId};
 use crate::domain::message::Input;
 use crate::domain::spec::{ComponentKind, Spec};
 use crate::domain::state::{self, Change};
+use crate::domain::step::StepPlace;
 use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::machine::Machine;
@@ -67,6 +69,7 @@ impl Driver {
             components: self.components.clone(),
             woken: self.woken.clone(),
             run: view.run,
+            resumes: view.origin.as_ref().and_then(Origin::resumes),
             user: view.user.clone(),
             options: RunOptions {
                 dependencies: view.options.dependencies.clone(),
@@ -127,14 +130,32 @@ impl Above {
         Box::pin(async move { driven.await.unwrap_or(Err(Halt::Store(Error::Internal))) })
     }
 
+    /// A nested workflow that failed goes on from there when its step is tried again.
+    async fn origin(&self, owner: &Owner, start: &RunStart) -> Result<Option<Origin>, Error> {
+        let (Some(Place::Step(place)), Spec::Workflow(workflow)) = (&start.place, start.spec.as_ref()) else {
+            return Ok(None);
+        };
+        let tried = place.attempt.saturating_sub(1);
+        let (above, attempt) = match self.resumes {
+            Some(resumed) if tried == 0 => (resumed, self.inner.last_try(owner, resumed, &place.step).await?),
+            Some(_) | None => (self.run, tried),
+        };
+        let before = Place::Step(StepPlace { attempt, ..place.clone() });
+        let run = child_id(above, &before, &workflow.id);
+        self.inner.resumable(owner, run, &start.input).await
+    }
+
     /// The driver of a child, new or as its log left it.
-    async fn driver(self, run: RunId, start: RunStart, given: Given) -> Result<Driver, Halt> {
+    async fn driver(self, run: RunId, mut start: RunStart, given: Given) -> Result<Driver, Halt> {
         let owner = self.room.log.owner.clone();
         let stored = match self.inner.stored_run(&owner, run).await {
             Ok(stored) => Some(stored),
             Err(Error::NoRun(_)) => None,
             Err(error) => return Err(error.into()),
         };
+        if stored.is_none() {
+            start.origin = self.origin(&owner, &start).await?;
+        }
         let at = self.inner.clock.now();
         let woken = unpoisoned(&self.woken).remove(&run);
         let machine = match &stored {
@@ -171,6 +192,8 @@ pub(super) struct Above {
     components: Arc<[Arc<Spec>]>,
     woken: Arc<Mutex<HashMap<RunId, Machine>>>,
     run: RunId,
+    /// The run that the one above resumes.
+    resumes: Option<RunId>,
     user: Option<UserId>,
     options: RunOptions,
 }

@@ -188,6 +188,31 @@ impl Server {
         request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap()
     }
 
+    /// Waits until a run is over or waits for somebody; the run. `of` is its component, as in `agents/plain`.
+    pub(crate) async fn at_rest(&self, of: &str, session: &str, run: &str) -> Value {
+        self.run_without(&["PENDING", "RUNNING"], of, session, run).await
+    }
+
+    /// Waits until a run is over, whatever it waits for meanwhile; the run.
+    pub(crate) async fn over(&self, of: &str, session: &str, run: &str) -> Value {
+        self.run_without(&["PENDING", "RUNNING", "PAUSED"], of, session, run).await
+    }
+
+    async fn run_without(&self, statuses: &[&str], of: &str, session: &str, run: &str) -> Value {
+        let path = format!("/{of}/runs/{run}?session_id={session}");
+        let waiting = async {
+            loop {
+                let (status, body) = self.get(&path).await;
+                assert_eq!(status, 200, "run {run} was accepted and is gone: {body}");
+                if !statuses.contains(&body["status"].as_str().unwrap()) {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the run to come to rest")
+    }
+
     /// Starts a streaming run and reads its events as they come.
     pub(crate) async fn stream(
         &self,
