@@ -17,6 +17,7 @@ use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
 use crate::capability::egress::Egress;
 use crate::capability::registry::Registry;
+use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
@@ -159,7 +160,7 @@ fn connections(config: &Config) -> usize {
 /// # Errors
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
-    let registry = registry();
+    let registry = registry(config)?;
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -196,16 +197,26 @@ fn vault() -> Result<Option<Vault>> {
     }
 }
 
-fn registry() -> Registry {
-    Registry::builtin(Egress::new())
+/// Where skills are, in the folder of agents.
+const SKILLS: &str = "skills";
+
+fn registry(config: &Config) -> Result<Registry> {
+    let skills = Skill::load_all(&config.agents.join(SKILLS));
+    let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
+    Ok(skills::capabilities(skills).into_iter().fold(Registry::builtin(Egress::new()), Registry::with))
 }
 
 /// Whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
 /// A sentence for the writer of the file.
-pub fn check_tools(capabilities: &[CapabilityRef], tools: &[DeclaredTool]) -> Result<(), String> {
-    registry().compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+pub fn check_tools(
+    config: &Config,
+    capabilities: &[CapabilityRef],
+    tools: &[DeclaredTool],
+) -> Result<(), String> {
+    let registry = registry(config).map_err(|error| format!("skills: {error}"))?;
+    registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {
