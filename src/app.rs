@@ -18,6 +18,7 @@ use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
 use crate::capability::egress::{Egress, Reach};
 use crate::capability::registry::Registry;
+use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
@@ -177,7 +178,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
 }
 
 async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Result<Runtime> {
-    let registry = registry(servers);
+    let registry = registry(config, servers)?;
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -214,9 +215,14 @@ fn vault() -> Result<Option<Vault>> {
     }
 }
 
-fn registry(servers: &Servers) -> Registry {
-    let builtin = Registry::builtin(Egress::new());
-    servers.capabilities().fold(builtin, |registry, server| registry.with(server))
+/// Where skills are, in the folder of agents.
+const SKILLS: &str = "skills";
+
+fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
+    let skills = Skill::load_all(&config.agents.join(SKILLS));
+    let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
+    let more = skills::capabilities(skills).into_iter().chain(servers.capabilities());
+    Ok(more.fold(Registry::builtin(Egress::new()), Registry::with))
 }
 
 /// The MCP servers of a configuration, still without connections.
@@ -232,11 +238,11 @@ fn servers(config: &Config) -> Result<Servers> {
 /// Says whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
-/// What does not fit in the configuration of MCP servers.
+/// What does not fit in the configuration of MCP servers, or in a skill.
 pub fn check_tools(
     config: &Config,
 ) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
-    let registry = registry(&servers(config)?);
+    let registry = registry(config, &servers(config)?)?;
     Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
         registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
     })

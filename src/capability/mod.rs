@@ -9,10 +9,13 @@ pub mod egress;
 pub mod files;
 pub mod http;
 pub mod mcp;
+pub mod memory;
 pub mod process;
 pub mod registry;
 pub mod search;
+pub mod skills;
 pub mod storage;
+mod tool_search;
 pub mod toolbox;
 
 use std::borrow::Cow;
@@ -24,6 +27,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::files::Files;
+pub use self::memory::Memory;
 pub use self::storage::Storage;
 use crate::domain::Object;
 use crate::domain::id::{RunId, SessionId, UserId};
@@ -211,6 +215,11 @@ pub trait Tool: Send + Sync + 'static {
         None
     }
 
+    /// Whether it is the one that searches for the others.
+    fn is_search(&self) -> bool {
+        false
+    }
+
     /// Does it. Arguments have been checked against the schema; a failure is a result the model reads. The
     /// future is dropped when the call takes too long or its run is cancelled: leave nothing running.
     async fn call(&self, call: Invocation<'_>) -> ToolResult;
@@ -242,6 +251,9 @@ pub trait Host: Send + Sync {
 
     /// What the session keeps by name.
     fn storage(&self) -> &dyn Storage;
+
+    /// What is remembered of the user from session to session.
+    fn memory(&self) -> &dyn Memory;
 }
 
 /// Who calls a tool, and where.

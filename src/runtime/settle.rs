@@ -244,7 +244,7 @@ pub(super) fn question(
     ModelCall {
         model: model.clone(),
         messages,
-        tools: toolbox.specs(),
+        tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
         reasoning_effort: view.options.reasoning_effort.clone(),
     }

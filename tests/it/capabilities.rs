@@ -14,7 +14,7 @@ use std::time::Duration;
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::toolbox::Toolbox;
-use runhold::capability::{Files, Host, Invocation, Scene, Storage};
+use runhold::capability::{Files, Host, Invocation, Memory, Scene, Storage};
 use runhold::domain::Object;
 use runhold::domain::id::RunId;
 use runhold::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
@@ -53,6 +53,10 @@ impl Host for StubHost {
 
     fn storage(&self) -> &dyn Storage {
         unimplemented!("no tool of these tests asks for the storage")
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        unimplemented!("no tool of these tests asks for the memory")
     }
 }
 

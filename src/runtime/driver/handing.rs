@@ -15,14 +15,14 @@ use crate::domain::Object;
 use crate::domain::fact::{Failure, Place};
 use crate::domain::id::CallId;
 use crate::domain::message::Input;
-use crate::domain::spec::{InDoubt, Spec, WORK_ON_TASKS};
+use crate::domain::spec::{DELEGATE_TO_AGENT, InDoubt, Spec, WORK_ON_TASKS};
 use crate::domain::state::Change;
 use crate::domain::step::{StepKey, StepOutput};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
 use crate::machine::{News, Step, StepOrder, StepWork, ToolOrder, workflow};
 use crate::runtime::host::RunHost;
-use crate::runtime::{settle, team};
+use crate::runtime::{settle, subagents, team};
 
 /// What came of a call.
 pub(super) enum Called {
@@ -179,7 +179,15 @@ impl Driver {
 
     fn handed(&self, call: &ToolCall) -> Result<(Vec<team::Member>, String), String> {
         let arguments = self.toolbox.check(call)?;
-        match self.machine.view().spec.as_ref() {
+        let spec = self.machine.view().spec.as_ref();
+        if call.name == DELEGATE_TO_AGENT {
+            let agent = settle::agent_of(spec).ok_or("Only an agent can hand a task on.")?;
+            if self.depth() >= subagents::MAX_DEPTH {
+                return Err("Tasks are not handed on any deeper than this: do it yourself.".into());
+            }
+            return subagents::handed_to(agent, &self.components, &arguments);
+        }
+        match spec {
             Spec::Team(team) => team::handed_to(team, &self.components, &call.name, &arguments),
             Spec::Agent(_) | Spec::Workflow(_) => Err("Only a team's leader can hand a task on.".into()),
         }
