@@ -53,6 +53,7 @@ mod everruns_agents;
 mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
+mod mcp;
 mod teams;
 mod waiting;
 mod workflows;

@@ -16,6 +16,8 @@ mod event_routes;
 pub mod events;
 mod harnesses;
 pub mod ids;
+mod mcp_body;
+mod mcp_servers;
 pub mod message_form;
 mod messages;
 pub mod models;

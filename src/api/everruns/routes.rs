@@ -4,7 +4,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{agents, capabilities, event_routes, harnesses, messages, sessions, turns};
+use super::{agents, capabilities, event_routes, harnesses, mcp_servers, messages, sessions, turns};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
@@ -34,6 +34,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         turns::table(),
         capabilities::table(),
         harnesses::table(),
+        mcp_servers::table(),
     ];
     tables.into_iter().flatten().collect()
 }
