@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Clear, Tokens};
 use crate::api::body::Limits;
+use crate::api::everruns::Pulse;
 use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
 use crate::capability::egress::{Egress, Reach};
@@ -75,7 +76,13 @@ impl App {
                 body: Duration::from_secs(config.server.body_seconds),
             },
             streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
-            everruns: api::everruns::Shared::default(),
+            everruns: api::everruns::Shared {
+                pulse: Pulse {
+                    heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
+                    cycle: Duration::from_secs(config.server.stream_cycle_seconds),
+                },
+                ..Default::default()
+            },
             docs: true,
         });
         let (server, address) = listen(config, state)?;

@@ -11,6 +11,7 @@ pub mod http;
 pub mod mcp;
 pub mod process;
 pub mod registry;
+pub mod search;
 pub mod storage;
 pub mod toolbox;
 
@@ -203,6 +204,12 @@ pub struct Now {
 pub trait Tool: Send + Sync + 'static {
     /// What the model sees and a restart may do.
     fn spec(&self) -> &ToolSpec;
+
+    /// Calls of one answer that share a class are made one after the other, in the order of the answer; others side
+    /// by side.
+    fn class(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Does it. Arguments have been checked against the schema; a failure is a result the model reads. The
     /// future is dropped when the call takes too long or its run is cancelled: leave nothing running.

@@ -38,6 +38,8 @@ impl Config {
             ("server.write_seconds", a_time(self.server.write_seconds)),
             ("server.most_connections", at_least_one(self.server.most_connections)),
             ("server.most_streams", at_least_one(self.server.most_streams)),
+            ("server.stream_heartbeat_seconds", a_time(self.server.stream_heartbeat_seconds)),
+            ("server.stream_cycle_seconds", a_time(self.server.stream_cycle_seconds)),
             ("runs.most_at_once", at_least_one(self.runs.most_at_once)),
         ];
         let complaint = |(key, message): (&str, Option<String>)| {

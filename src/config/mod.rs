@@ -125,6 +125,10 @@ pub struct ServerConfig {
     pub most_connections: usize,
     /// Streams of events at a time; more are answered 503.
     pub most_streams: usize,
+    /// After so long without an event a comment is sent on a stream of a session, in seconds.
+    pub stream_heartbeat_seconds: u64,
+    /// After about so long a client of such a stream is asked to come back, in seconds.
+    pub stream_cycle_seconds: u64,
 }
 
 /// Other machines.

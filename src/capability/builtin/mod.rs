@@ -1,10 +1,14 @@
 //! Capabilities that come with the program, a file each.
 
+mod agent_instructions;
 mod ask_user;
 mod current_time;
+mod file_system;
 mod html;
 mod placeholder;
+mod sample_data;
 mod session_state;
+mod session_storage;
 mod test_math;
 mod test_weather;
 mod todo_list;
@@ -17,17 +21,21 @@ use serde_json::Value;
 
 use super::Capability;
 use super::egress::Egress;
-use crate::domain::tool::{Effect, Gate, ToolSpec};
+use crate::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 
 /// All of them.
 pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
     vec![
+        Arc::new(agent_instructions::AgentInstructions::new()),
         Arc::new(ask_user::AskUser::new()),
         Arc::new(current_time::CurrentTime::new()),
+        Arc::new(file_system::FileSystem::new()),
         Arc::new(placeholder::Placeholder::noop()),
         Arc::new(placeholder::Placeholder::research()),
         Arc::new(placeholder::Placeholder::sandbox()),
+        Arc::new(sample_data::SampleData::new()),
         Arc::new(session_state::SessionState::new()),
+        Arc::new(session_storage::SessionStorage::new()),
         Arc::new(test_math::TestMath::new()),
         Arc::new(test_weather::TestWeather::new()),
         Arc::new(todo_list::TodoList::new()),
@@ -44,5 +52,13 @@ fn spec(name: &str, description: &str, effect: Effect, parameters: Value) -> Too
         effect,
         timeout: Duration::from_secs(30),
         gate: Gate::default(),
+    }
+}
+
+/// What a tool that answers in JSON came to.
+fn answered(answer: Result<Value, String>) -> ToolResult {
+    match answer {
+        Ok(answer) => ToolResult::done(answer.to_string()),
+        Err(why) => ToolResult::failed(why),
     }
 }

@@ -1,11 +1,12 @@
 //! What goes on side by side within a run: calls of tools, tasks handed to members, steps of a workflow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use futures::stream::FuturesUnordered;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::children::{self, Child, ChildOrder};
@@ -63,8 +64,15 @@ impl Driver {
         self.write().await?;
         let seconds = self.limits_seconds();
         let host = Arc::new(RunHost::new(&self.inner, &self.room.log.owner, self.machine.view()));
-        let mut calls: FuturesUnordered<_> =
-            orders.into_iter().map(|order| self.call(&host, order, deadline)).collect();
+        let mut classes = Classes::default();
+        let mut calls: FuturesUnordered<_> = orders
+            .into_iter()
+            .map(|order| {
+                let class = self.toolbox.get(&order.call.name).and_then(|entry| entry.tool.class());
+                let call = self.call(&host, order, deadline);
+                classes.in_order(class, call)
+            })
+            .collect();
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
@@ -285,6 +293,32 @@ impl Driver {
                 Verdict::Failed | Verdict::Refused | Verdict::Cancelled => "tool_failed",
             };
             Tried::Failed(Failure::new(code, content))
+        }
+        .boxed()
+    }
+}
+
+/// Calls of one class, each after the one before it.
+#[derive(Default)]
+struct Classes(HashMap<&'static str, oneshot::Receiver<()>>);
+
+impl Classes {
+    fn in_order<T: 'static>(
+        &mut self,
+        class: Option<&'static str>,
+        call: BoxFuture<'static, T>,
+    ) -> BoxFuture<'static, T> {
+        let Some(class) = class else { return call };
+        let (done, next) = oneshot::channel::<()>();
+        let before = self.0.insert(class, next);
+        async move {
+            if let Some(before) = before {
+                // An error says that it was given up: that is an end too.
+                let _ = before.await;
+            }
+            let answer = call.await;
+            drop(done);
+            answer
         }
         .boxed()
     }
