@@ -39,7 +39,6 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
             any_model: false,
             tags: Vec::new(),
             archived: false,
-            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),
