@@ -56,6 +56,7 @@ mod everruns_client_tools;
 mod everruns_events;
 mod everruns_sessions;
 mod everruns_streams;
+mod mcp;
 mod teams;
 mod waiting;
 mod workflows;
