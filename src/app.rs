@@ -26,7 +26,7 @@ use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
-use crate::runtime::catalog::{Catalog, Fault};
+use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
 use crate::servers::Servers;
@@ -240,13 +240,11 @@ fn servers(config: &Config) -> Result<Servers> {
 ///
 /// # Errors
 /// What does not fit in the configuration of MCP servers, or in a skill.
-pub fn check_tools(
-    config: &Config,
-) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+pub fn check_tools(config: &Config) -> Result<Box<CheckTools<'static>>> {
     let registry = registry(config, &servers(config)?)?;
-    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+    Ok(Box::new(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
         registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
-    })
+    }))
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {
