@@ -27,7 +27,7 @@ use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models, Patience};
 use crate::providers::{self, Address, Kind, Providers};
-use crate::runtime::catalog::{Catalog, Fault};
+use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::workspace::Extension;
 use crate::runtime::{Parts, Runtime};
@@ -249,13 +249,11 @@ fn servers(config: &Config) -> Result<Servers> {
 ///
 /// # Errors
 /// What does not fit in the configuration of MCP servers, or in a skill.
-pub fn check_tools(
-    config: &Config,
-) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+pub fn check_tools(config: &Config) -> Result<Box<CheckTools<'static>>> {
     let registry = registry(config, &servers(config)?)?;
-    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+    Ok(Box::new(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
         registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
-    })
+    }))
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

@@ -65,13 +65,16 @@ pub struct Configured {
     pub address: Address,
 }
 
+/// A provider as it was when what speaks to it was made, and that.
+type Kept = (u64, Arc<dyn Model>);
+
 /// All providers there are.
 pub struct Providers {
     configured: Vec<Configured>,
     connect: Box<Connect>,
     egress: Egress,
     private: Vec<String>,
-    kept: Mutex<HashMap<(Owner, Uuid), (u64, Arc<dyn Model>)>>,
+    kept: Mutex<HashMap<(Owner, Uuid), Kept>>,
 }
 
 impl Providers {

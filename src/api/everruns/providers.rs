@@ -260,9 +260,9 @@ async fn add_model(
         changes = changes.put(&DefaultModel { model: model.name.clone() });
     }
     let written = state.runtime.documents(caller.owner()).write(changes).await;
-    written.map_err(|error| match error {
-        crate::runtime::Error::Conflict(_) => Error::conflict("The provider has this model already"),
-        other => other.into(),
+    written.map_err(|error| {
+        let is_there = matches!(error, crate::runtime::Error::Conflict(_));
+        if is_there { Error::conflict("The provider has this model already") } else { error.into() }
     })?;
     state.runtime.refresh(caller.owner());
     let shown = provider.model_shown(&model, form.is_default == Some(true));

@@ -114,6 +114,7 @@ impl Connection {
     }
 
     /// Calls a tool. Dropped, it tells the server that nobody waits any more.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the protocol's library may add to its errors")]
     pub(super) async fn call(&self, tool: &str, arguments: Object) -> Result<CallToolResult, CallError> {
         let order = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         self.service.peer().call_tool(order).await.map_err(|error| match error {

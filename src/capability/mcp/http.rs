@@ -48,14 +48,14 @@ impl StreamableHttpClient for Http {
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let has_session = session.is_some() && matches!(message, JsonRpcMessage::Request(_));
         let sent = self.0.post_message_with_response_limits(uri, message, session, token, headers, limits);
-        match sent.await? {
-            StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), _)
-                if has_session && error.id.is_none() =>
-            {
-                Err(StreamableHttpError::SessionExpired)
-            }
-            answer => Ok(answer),
+        let answer = sent.await?;
+        if let StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), _) = &answer
+            && has_session
+            && error.id.is_none()
+        {
+            return Err(StreamableHttpError::SessionExpired);
         }
+        Ok(answer)
     }
 
     async fn delete_session(
