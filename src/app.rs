@@ -231,8 +231,9 @@ const SKILLS: &str = "skills";
 fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    let more = skills::capabilities(skills).into_iter().chain(servers.capabilities());
-    Ok(more.fold(Registry::builtin(Egress::new()), Registry::with))
+    let builtin = Registry::builtin(Egress::new());
+    let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
+    Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }
 
 /// The MCP servers of a configuration, still without connections.
