@@ -25,9 +25,11 @@ use crate::domain::spec::{CapabilityRef, DeclaredTool};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
-use crate::llm::{Model, Models};
+use crate::llm::{Model, Models, Patience};
+use crate::providers::{self, Address, Kind, Providers};
 use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
+use crate::runtime::workspace::Extension;
 use crate::runtime::{Parts, Runtime};
 use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
@@ -54,7 +56,8 @@ impl App {
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
         let servers = Arc::new(servers(config)?);
-        let runtime = open(config, config.store, &servers).await?;
+        let providers = Arc::new(providers(config));
+        let runtime = open(config, config.store, vec![servers.clone(), providers.clone()], &servers).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
@@ -63,6 +66,7 @@ impl App {
             runtime: runtime.clone(),
             triage: Triage::new(runtime.clone()),
             servers,
+            providers,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -172,12 +176,18 @@ fn connections(config: &Config) -> usize {
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let servers = Arc::new(servers(config)?);
-    let runtime = open(config, store, &servers).await?;
+    let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), Arc::new(providers(config))];
+    let runtime = open(config, store, extensions, &servers).await?;
     servers.warm();
     Ok(runtime)
 }
 
-async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Result<Runtime> {
+async fn open(
+    config: &Config,
+    store: StoreConfig,
+    extensions: Vec<Arc<dyn Extension>>,
+    servers: &Servers,
+) -> Result<Runtime> {
     let registry = registry(config, servers)?;
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
@@ -190,7 +200,7 @@ async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Re
         models,
         registry,
         catalog,
-        extensions: vec![servers.clone()],
+        extensions,
         vault: vault()?,
         clock,
         queue_depth,
@@ -261,6 +271,45 @@ fn models(config: &Config) -> Result<Models> {
         models = models.with(name, model);
     }
     Ok(models)
+}
+
+/// Providers and models that owners keep, beside those of a configuration.
+fn providers(config: &Config) -> Providers {
+    let configured = config.providers.iter().map(|(name, provider)| providers::Configured {
+        name: name.clone(),
+        address: Address {
+            kind: match provider.kind {
+                ProviderKind::OpenAi => Kind::OpenAi,
+                ProviderKind::Scripted => Kind::Scripted,
+            },
+            base_url: provider.base_url.clone(),
+            api_key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
+        },
+    });
+    Providers::new(configured.collect(), Box::new(connected), config.network.allow_private.clone())
+}
+
+/// Before each word of a model that is only simulated.
+const SIMULATED_PAUSE: Duration = Duration::from_millis(15);
+
+/// What speaks to a provider that an owner keeps.
+fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
+    let bad = |error: &dyn std::fmt::Display| format!("it cannot be set up: {error}");
+    Ok(match address.kind {
+        Kind::OpenAi => Arc::new(
+            OpenAi::new(OpenAiConfig {
+                base_url: address.base_url.clone().unwrap_or_default(),
+                api_key: address.api_key.clone(),
+                headers: Vec::new(),
+                patience: Patience::default(),
+            })
+            .map_err(|error| bad(&error))?,
+        ),
+        Kind::Scripted => Arc::new(
+            Scripted::new(ScriptedConfig { scripts: None, pause: SIMULATED_PAUSE })
+                .map_err(|error| bad(&error))?,
+        ),
+    })
 }
 
 fn model(provider: &ProviderConfig) -> Result<Arc<dyn Model>> {

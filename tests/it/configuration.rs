@@ -205,7 +205,7 @@ fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
         from_file("hots = \"x\"\n").unwrap_err(),
         "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
              `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
-             `server`, `store`, `providers`, `runs`
+             `server`, `store`, `providers`, `mcp`, `network`, `runs`
   1 | hots = \"x\"
     | ^^^^"
     );
@@ -315,7 +315,7 @@ fn faults_of_file_and_variables_are_told_together() {
         from_file_and_env("hots = 1\n", &[("RUNHOLD_PORT", "x")]).unwrap_err(),
         "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
              `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
-             `server`, `store`, `providers`, `runs`
+             `server`, `store`, `providers`, `mcp`, `network`, `runs`
   1 | hots = 1
     | ^^^^
 RUNHOLD_PORT: invalid type: string \"x\"; expected a whole number from 0 to 65535"
@@ -358,8 +358,8 @@ fn listening_to_others_needs_a_token() {
 
 #[test]
 fn a_token_is_never_repeated() {
-    let config = from_env(&[("RUNHOLD_TOKEN", "very-private"), ("OPENAI_API_KEY", "sk-private")]).unwrap();
-    assert!(!format!("{config:?}").contains("private"));
+    let config = from_env(&[("RUNHOLD_TOKEN", "very-hushed"), ("OPENAI_API_KEY", "sk-hushed")]).unwrap();
+    assert!(!format!("{config:?}").contains("hushed"));
     assert_eq!(
         from_file("token = 123456\n").unwrap_err(),
         "my.toml:1:9: a secret must be text in \

@@ -54,6 +54,8 @@ mod everruns_agents;
 mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
+mod everruns_images;
+mod everruns_providers;
 mod everruns_sessions;
 mod everruns_streams;
 mod mcp;

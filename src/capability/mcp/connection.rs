@@ -18,6 +18,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ClientHandler, ErrorData};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::http::Http;
 use super::{Route, program};
 use crate::capability::egress::{Egress, EgressError};
 use crate::domain::Object;
@@ -69,7 +70,7 @@ impl Connection {
                     .max_sse_event_size(MAX_MESSAGE)
                     .max_json_response_size(MAX_MESSAGE)
                     .max_error_response_size(1024);
-                let transport = StreamableHttpClientTransport::with_client(client, config);
+                let transport = StreamableHttpClientTransport::with_client(Http(client), config);
                 serve_client_with_ct(listener, transport, end).await
             }
         };
