@@ -35,9 +35,44 @@ pub struct Token {
     /// When it was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
+    /// What is known of one that was made over an API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+}
+
+/// What is known of a token that somebody who was let in made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What its maker calls it; any text.
+    pub label: String,
+    /// Its first characters, to tell keys apart.
+    pub begins_with: String,
+    /// The name of the token it was made with.
+    pub made_by: String,
 }
 
 impl Token {
+    /// What is kept of a token in clear.
+    pub(super) fn of(
+        clear: &Clear,
+        name: &str,
+        owner: Owner,
+        created: Timestamp,
+        expires: Option<Timestamp>,
+    ) -> Self {
+        let end = clear.0.len().saturating_sub(4);
+        Self {
+            name: name.into(),
+            owner,
+            hash: hex(&hash(clear.0.as_bytes())),
+            ends_with: clear.0.get(end..).unwrap_or_default().into(),
+            created,
+            expires,
+            revoked: None,
+            key: None,
+        }
+    }
+
     /// Whether it opens anything at this time.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked.is_none() && self.expires.is_none_or(|end| now < end)
@@ -79,6 +114,9 @@ pub enum AccessError {
     /// No live token has this name.
     #[error("there is no token `{0}`")]
     NoToken(String),
+    /// An owner has as many keys as he may.
+    #[error("there are {0} keys already, as many as there may be; delete one first")]
+    TooMany(usize),
     /// Not a name.
     #[error("a token's name has 1 to {MAX_NAME_BYTES} letters, digits, `-`, `_` and `.`, not `{0}`")]
     BadName(String),
@@ -90,7 +128,7 @@ pub enum AccessError {
     Random(String),
 }
 
-/// The file of tokens, for whoever changes it.
+/// The file of tokens, for whoever changes it. Keys that were deleted over an API leave nothing behind in it.
 #[derive(Debug, Clone)]
 pub struct TokenFile(PathBuf);
 
@@ -105,7 +143,7 @@ impl TokenFile {
         Self(data.join("tokens.json"))
     }
 
-    /// All tokens ever made, oldest first; none if there is no file.
+    /// All tokens there are and were, oldest first; none if there is no file.
     ///
     /// # Errors
     /// [`AccessError::Io`] or [`AccessError::Malformed`].
@@ -134,21 +172,13 @@ impl TokenFile {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(fits) {
             return Err(AccessError::BadName(name.escape_debug().to_string()));
         }
-        let clear = generate()?;
+        let clear = generate(TOKEN_PREFIX)?;
+        let token = Token::of(&clear, name, owner, created, expires);
         self.change(|tokens| {
             if tokens.iter().any(|token| token.name == name && token.is_live(created)) {
                 return Err(AccessError::NameTaken(name.into()));
             }
-            let end = clear.0.len().saturating_sub(4);
-            tokens.push(Token {
-                name: name.into(),
-                owner,
-                hash: hex(&hash(clear.0.as_bytes())),
-                ends_with: clear.0.get(end..).unwrap_or_default().into(),
-                created,
-                expires,
-                revoked: None,
-            });
+            tokens.push(token);
             Ok(())
         })?;
         Ok(clear)
@@ -168,18 +198,19 @@ impl TokenFile {
     }
 
     /// Reads, changes and replaces the file; two programs doing so wait for each other.
-    fn change(
+    pub(super) fn change<T>(
         &self,
-        change: impl FnOnce(&mut Vec<Token>) -> Result<(), AccessError>,
-    ) -> Result<(), AccessError> {
+        change: impl FnOnce(&mut Vec<Token>) -> Result<T, AccessError>,
+    ) -> Result<T, AccessError> {
         let folder = self.0.parent().unwrap_or(Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| self.io(error))?;
         let lock = private(&self.0.with_extension("lock")).map_err(|error| self.io(error))?;
         lock.lock().map_err(|error| self.io(error))?;
         let mut tokens = self.list()?;
-        change(&mut tokens)?;
-        self.write(folder, &Listing { tokens }).map_err(|error| self.io(error))
+        let answer = change(&mut tokens)?;
+        self.write(folder, &Listing { tokens }).map_err(|error| self.io(error))?;
+        Ok(answer)
     }
 
     /// Replaces the file whole: a crash leaves the old one or the new one.
@@ -235,11 +266,11 @@ pub(super) fn hash(text: &[u8]) -> Hash {
     Sha256::digest(text).into()
 }
 
-/// 256 random bits of the system, in hex.
-fn generate() -> Result<Clear, AccessError> {
+/// 256 random bits of the system, in hex, after a prefix.
+pub(super) fn generate(prefix: &str) -> Result<Clear, AccessError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| AccessError::Random(error.to_string()))?;
-    Ok(Clear(format!("{TOKEN_PREFIX}{}", hex(&bytes))))
+    Ok(Clear(format!("{prefix}{}", hex(&bytes))))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -4,6 +4,7 @@
 //! that a token made or revoked beside it counts within a second.
 
 mod file;
+mod keys;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +14,10 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::clock::Clock;
 use crate::domain::id::Owner;
-pub use file::{AccessError, Clear, TOKEN_PREFIX, Token, TokenFile};
+use crate::domain::time::Timestamp;
+pub use file::{AccessError, Clear, Key, TOKEN_PREFIX, Token, TokenFile};
 use file::{Hash, Stamp, hash, unhex};
+pub use keys::{KeyOrder, MAX_KEYS};
 
 /// How often a running server looks whether the file changed.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +29,8 @@ pub struct Principal {
     pub owner: Owner,
     /// The token's name.
     pub name: String,
+    /// From when on the token is refused.
+    pub expires: Option<Timestamp>,
 }
 
 /// The doorkeeper of a running server.
@@ -60,7 +65,7 @@ impl Tokens {
         let configured = match configured.map(str::trim) {
             Some("") => return Err(AccessError::Empty),
             Some(text) => {
-                let principal = Principal { owner: owner.clone(), name: "configured".into() };
+                let principal = Principal { owner: owner.clone(), name: "configured".into(), expires: None };
                 Some((principal, hash(text.as_bytes())))
             }
             None => None,
@@ -86,7 +91,8 @@ impl Tokens {
         for (token, hash) in &known.tokens {
             let same = hash.ct_eq(&presented) & Choice::from(u8::from(token.is_live(now)));
             if bool::from(same) {
-                found = Some(Principal { owner: token.owner.clone(), name: token.name.clone() });
+                let (owner, name) = (token.owner.clone(), token.name.clone());
+                found = Some(Principal { owner, name, expires: token.expires });
             }
         }
         if let Some((principal, hash)) = &self.configured
@@ -103,6 +109,11 @@ impl Tokens {
         if known.looked.elapsed() < RELOAD_EVERY {
             return;
         }
+        self.look(known);
+    }
+
+    /// The same, without waiting.
+    fn look(&self, known: &mut Known) {
         known.looked = Instant::now();
         let stamp = self.file.stamp();
         if stamp == known.stamp {
@@ -136,7 +147,6 @@ mod tests {
 
     use super::*;
     use crate::clock::WallClock;
-    use crate::domain::time::Timestamp;
 
     fn open(data: &Path, configured: Option<&str>) -> (Tokens, Option<Clear>) {
         Tokens::open(data, configured, Arc::new(WallClock::default())).unwrap()
@@ -151,7 +161,7 @@ mod tests {
     }
 
     fn who(owner: &str, name: &str) -> Principal {
-        Principal { owner: owner.parse().unwrap(), name: name.into() }
+        Principal { owner: owner.parse().unwrap(), name: name.into(), expires: None }
     }
 
     #[test]

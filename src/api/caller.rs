@@ -24,6 +24,11 @@ impl Caller {
         &self.0.owner
     }
 
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.0
+    }
+
     /// The name of the token, for logs.
     pub fn name(&self) -> &str {
         &self.0.name

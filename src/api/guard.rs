@@ -25,7 +25,7 @@ use super::{everruns, unread};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What anybody may ask; `OPTIONS` beside it, on every path. A socket asks for the token itself.
-const OPEN: [&str; 11] = [
+const OPEN: [&str; 15] = [
     "/",
     "/health",
     "/info",
@@ -37,6 +37,10 @@ const OPEN: [&str; 11] = [
     "/openapi.json",
     everruns::DOCUMENT_PATH,
     "/workflows/ws",
+    "/v1/auth/config",
+    "/v1/auth/login",
+    "/v1/auth/register",
+    "/v1/auth/refresh",
 ];
 
 /// Where a token may be all that the header holds, without saying that it is a bearer's.

@@ -33,8 +33,11 @@ pub fn list(data: &Path) -> ExitCode {
                 (None, Some(at)) => format!("until {at}"),
                 (None, None) => "valid".into(),
             };
+            // What a key is called came over the network: a terminal sees it escaped.
+            let key =
+                token.key.map_or_else(String::new, |key| format!(" as {:?} with {}", key.label, key.made_by));
             println!(
-                "{}\t{}\t…{}\t{state}\tmade {}",
+                "{}\t{}\t…{}\t{state}\tmade {}{key}",
                 token.name, token.owner, token.ends_with, token.created
             );
         }

@@ -51,6 +51,7 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod everruns_agents;
+mod everruns_auth;
 mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;

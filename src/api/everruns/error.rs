@@ -33,6 +33,11 @@ impl Error {
         Self(Problem::conflict(message))
     }
 
+    /// 403 with this message.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
+    }
+
     /// 503: a part that this needs is not configured.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))

@@ -57,6 +57,10 @@ pub const MODEL: Prefix = Prefix::new("model", "model");
 pub const IMAGE: Prefix = Prefix::new("img", "image");
 /// Of MCP servers.
 pub const MCP: Prefix = Prefix::new("mcp", "MCP server");
+/// Of API keys.
+pub const KEY: Prefix = Prefix::new("key", "API key");
+/// Of users.
+pub const USER: Prefix = Prefix::new("user", "user");
 /// Of organisations.
 pub const ORG: Prefix = Prefix::new("org", "organization");
 /// Of harnesses.
@@ -140,6 +144,11 @@ pub fn model(name: &ModelName) -> PublicId {
 /// A configured provider's id.
 pub fn provider(name: &str) -> PublicId {
     PublicId(PROVIDER, derived("provider", name))
+}
+
+/// The id of an owner, as the one user he is.
+pub fn user(owner: &Owner) -> PublicId {
+    PublicId(USER, derived("user", owner.as_str()))
 }
 
 /// A run's id: a turn's.

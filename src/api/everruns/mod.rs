@@ -9,6 +9,7 @@ mod agent_body;
 mod agent_file;
 mod agents;
 pub mod assignment;
+mod auth;
 pub mod body;
 mod capabilities;
 mod channels;
@@ -35,6 +36,7 @@ mod routes;
 mod session_body;
 mod sessions;
 mod storage;
+mod tenancy;
 pub mod time;
 mod turns;
 

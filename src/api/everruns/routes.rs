@@ -2,11 +2,12 @@
 //!
 //! Each part of the surface has a table of its own beside its handlers; here they are put together.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agents, capabilities, channels, event_routes, files, harnesses, images, llm_models, mcp_servers,
-    messages, providers, sessions, storage, turns,
+    agents, auth, capabilities, channels, event_routes, files, harnesses, images, llm_models, mcp_servers,
+    messages, providers, sessions, storage, tenancy, turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -20,7 +21,8 @@ pub fn configure(routes: &mut ServiceConfig) {
         web::scope(ROOT)
             .configure(|routes| endpoint::mount(table(), routes))
             .configure(channels::configure)
-            .default_service(web::to(nowhere)),
+            .default_service(web::to(nowhere))
+            .wrap(from_fn(tenancy::one_organization)),
     );
 }
 
@@ -44,6 +46,8 @@ pub(super) fn table() -> Vec<Endpoint> {
         images::table(),
         files::table(),
         storage::table(),
+        auth::table(),
+        tenancy::table(),
     ];
     tables.into_iter().flatten().collect()
 }
