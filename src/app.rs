@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Clear, Tokens};
 use crate::api::body::Limits;
+use crate::api::everruns::Pulse;
 use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
-use crate::capability::egress::Egress;
+use crate::capability::Capability;
+use crate::capability::egress::{Egress, Reach};
 use crate::capability::registry::Registry;
 use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
@@ -28,6 +30,7 @@ use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
+use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
 
@@ -51,13 +54,16 @@ impl App {
     /// # Errors
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
-        let runtime = runtime(config, config.store).await?;
+        let servers = Arc::new(servers(config)?);
+        let runtime = open(config, config.store, &servers).await?;
+        servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
             triage: Triage::new(runtime.clone()),
+            servers,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -72,7 +78,13 @@ impl App {
                 body: Duration::from_secs(config.server.body_seconds),
             },
             streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
-            everruns: api::everruns::Shared::default(),
+            everruns: api::everruns::Shared {
+                pulse: Pulse {
+                    heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
+                    cycle: Duration::from_secs(config.server.stream_cycle_seconds),
+                },
+                ..Default::default()
+            },
             docs: true,
         });
         let (server, address) = listen(config, state)?;
@@ -160,7 +172,14 @@ fn connections(config: &Config) -> usize {
 /// # Errors
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
-    let registry = registry(config)?;
+    let servers = Arc::new(servers(config)?);
+    let runtime = open(config, store, &servers).await?;
+    servers.warm();
+    Ok(runtime)
+}
+
+async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Result<Runtime> {
+    let registry = registry(config, servers)?;
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -172,7 +191,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
         models,
         registry,
         catalog,
-        extensions: Vec::new(),
+        extensions: vec![servers.clone()],
         vault: vault()?,
         clock,
         queue_depth,
@@ -200,23 +219,35 @@ fn vault() -> Result<Option<Vault>> {
 /// Where skills are, in the folder of agents.
 const SKILLS: &str = "skills";
 
-fn registry(config: &Config) -> Result<Registry> {
+fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    Ok(skills::capabilities(skills).into_iter().fold(Registry::builtin(Egress::new()), Registry::with))
+    let servers = servers.capabilities().map(|server| server as Arc<dyn Capability>);
+    let own = servers.chain(skills::capabilities(skills));
+    Ok(own.fold(Registry::builtin(Egress::new()), Registry::with))
 }
 
-/// Whether these capabilities and tools make an agent; if not, why.
+/// The MCP servers of a configuration, still without connections.
+fn servers(config: &Config) -> Result<Servers> {
+    let reach = Reach::new(None, &config.network.allow_private).map_err(anyhow::Error::msg)?;
+    let configured = config.mcp.iter().map(|(name, server)| {
+        let settings = server.settings(name).map_err(anyhow::Error::msg);
+        Ok((settings.with_context(|| format!("MCP server `{name}`"))?, server.accept_changes))
+    });
+    Ok(Servers::new(configured.collect::<Result<_>>()?, Egress::new(), reach))
+}
+
+/// Says whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
-/// A sentence for the writer of the file.
+/// What does not fit in the configuration of MCP servers, or is no skill.
 pub fn check_tools(
     config: &Config,
-    capabilities: &[CapabilityRef],
-    tools: &[DeclaredTool],
-) -> Result<(), String> {
-    let registry = registry(config).map_err(|error| format!("skills: {error}"))?;
-    registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+    let registry = registry(config, &servers(config)?)?;
+    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+        registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

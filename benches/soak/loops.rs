@@ -95,7 +95,7 @@ fn start(steps: Vec<StepSpec>) -> RunStart {
         spec: Arc::new(Spec::Workflow(workflow)),
         session: "s".parse().unwrap(),
         user: None,
-        input: Input { text: "go".into(), media: vec![] },
+        input: Input { text: "go".into(), ..Input::default() },
         options: RunOptions::default(),
         parent: None,
         place: None,

@@ -8,6 +8,7 @@ mod declared;
 pub mod egress;
 pub mod files;
 pub mod http;
+pub mod mcp;
 pub mod memory;
 pub mod process;
 pub mod registry;

@@ -144,11 +144,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Serve(settings) => with(&settings, serve::run),
-        Command::Check(settings) => with(&settings, |config| {
-            let check =
-                |capabilities: &[_], tools: &[_]| crate::app::check_tools(&config, capabilities, tools);
-            check::run(&config, &check)
-        }),
+        Command::Check(settings) => with(&settings, check::run),
         Command::Chat { component, session, settings } => {
             with(&settings, |config| chat::run(config, &component, session.as_deref()))
         }

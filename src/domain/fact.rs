@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Object;
-use super::fork::Origin;
+use super::fork::{Origin, Shared};
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Usage};
 use super::spec::Spec;
@@ -25,7 +25,8 @@ pub type Seq = u64;
 /// One entry of a session's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its number. A [`Fact::Said`] or [`Fact::Lost`] of n pieces takes n numbers, this is the first.
+    /// Its number. A [`Fact::Said`] or [`Fact::Lost`] of n pieces takes n numbers, and so does a [`Fact::Forked`] in
+    /// place of n entries; this is the first.
     pub seq: Seq,
     /// The run it belongs to.
     pub run: RunId,
@@ -46,6 +47,14 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
+    /// The log begins with entries of others, and stands in for them: it takes all numbers up to the last of theirs.
+    /// The first entry of a forked session, and of no run.
+    Forked {
+        /// The session it was made of.
+        of: SessionId,
+        /// What is read in its place, in order. Never empty.
+        shared: Vec<Shared>,
+    },
     /// A run was accepted.
     RunStarted(Box<RunStart>),
     /// It is its turn: what it starts from is settled.
@@ -204,6 +213,7 @@ impl Fact {
         match self {
             Self::Said { pieces } => (pieces.len() as u64).max(1),
             Self::Lost { pieces } => (*pieces).max(1),
+            Self::Forked { shared, .. } => shared.last().map_or(1, |last| last.upto.max(1)),
             Self::RunStarted(_)
             | Self::RunPrepared { .. }
             | Self::ModelCalled { .. }

@@ -1,11 +1,69 @@
-//! Runs that begin with part of another run's conversation, and where a conversation can be cut.
+//! What begins with part of another's conversation, runs and sessions, and where a conversation can be cut.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::fact::Seq;
 use super::id::{RunId, SessionId};
 use super::message::{Input, Message};
 use super::run::Status;
 use super::view::RunView;
+
+/// Entries of one session's log that another session reads as its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// In whose log they are.
+    pub session: SessionId,
+    /// Those after this number,
+    pub after: Seq,
+    /// up to this one.
+    pub upto: Seq,
+}
+
+/// The name of a session that shares another's log: a UUID of version 8 that begins with 48 bits of nothing. A run
+/// that is shared has the same name with the number of its first entry in that place, so that its name alone tells
+/// where it is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork(Uuid);
+
+/// How far the number of an entry is to the left in a name.
+const PLACE_SHIFT: u32 = 80;
+
+impl Fork {
+    /// Made of a name that was never used before.
+    pub fn new(fresh: Uuid) -> Self {
+        Self::named(fresh.as_u128(), 0)
+    }
+
+    fn named(bits: u128, place: Seq) -> Self {
+        const VERSION: u128 = 0x8000 << 64;
+        const VARIANT: u128 = 0x8000 << 48;
+        let random = bits & (0x0FFF << 64 | 0x3FFF_FFFF_FFFF_FFFF);
+        Self(Uuid::from_u128(u128::from(place) << PLACE_SHIFT | VERSION | VARIANT | random))
+    }
+
+    /// The fork that a session may be, by its name.
+    pub fn of_session(session: &SessionId) -> Option<Self> {
+        let name = session.as_str().parse().ok()?;
+        (Self::new(name).session() == *session).then_some(Self(name))
+    }
+
+    /// The fork that shares this run, and the run's first entry; `None` if the run is not shared.
+    pub fn of_run(run: RunId) -> Option<(Self, Seq)> {
+        let (fork, first) = (Self::new(run.0), Seq::try_from(run.0.as_u128() >> PLACE_SHIFT).ok()?);
+        (fork.run(first) == run).then_some((fork, first))
+    }
+
+    /// The session.
+    pub fn session(self) -> SessionId {
+        self.0.into()
+    }
+
+    /// What the run that begins with this entry is called there.
+    pub fn run(self, first: Seq) -> RunId {
+        RunId(Self::named(self.0.as_u128(), first).0)
+    }
+}
 
 /// Where a run comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

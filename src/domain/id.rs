@@ -115,6 +115,12 @@ text_id!(
     visible
 );
 
+impl From<Uuid> for SessionId {
+    fn from(id: Uuid) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
 impl Owner {
     /// The server itself: owns what belongs to no tenant. No text parses to it.
     pub fn server() -> Self {

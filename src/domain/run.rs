@@ -77,6 +77,10 @@ pub struct Session {
     /// Sums over ended runs.
     #[serde(default)]
     pub usage: Usage,
+    /// Entries up to here were in the log before the session was made: another of the same name was taken away, and
+    /// its forks still read them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub since: Seq,
     /// Given by a person, to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -89,6 +93,11 @@ pub struct Session {
     /// The run that waits for somebody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<RunId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it a reference")]
+fn is_zero(seq: &Seq) -> bool {
+    *seq == 0
 }
 
 /// What goes on in a session.
@@ -153,6 +162,43 @@ pub struct Run {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Since when another run's answer has taken the place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replaced>,
+    /// It went with its session, and is kept for the sessions that share it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+}
+
+/// When a run's answer lost its place, for those that share what was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The log ended before this entry then.
+    pub at: Seq,
+    /// How the run stood until then.
+    pub was: Status,
+}
+
+impl Run {
+    /// The same run once another's answer has taken the place of its own, with the write that begins at `at`.
+    #[must_use]
+    pub fn replaced(self, at: Seq) -> Self {
+        let again = self.status == Status::Replaced;
+        let replaced = if again { self.replaced } else { Some(Replaced { at, was: self.status }) };
+        Self { status: Status::Replaced, replaced, ..self }
+    }
+
+    /// The run as it was when its log ended with `upto`; `None` if it was not over then.
+    #[must_use]
+    pub fn as_of(self, upto: Seq) -> Option<Self> {
+        if !self.status.is_over() || self.last.is_none_or(|last| last > upto) {
+            return None;
+        }
+        Some(match self.replaced {
+            Some(Replaced { at, was }) if at > upto => Self { status: was, replaced: None, ..self },
+            Some(_) | None => self,
+        })
+    }
 }
 
 /// An order to make a session.

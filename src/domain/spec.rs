@@ -193,6 +193,21 @@ pub struct CapabilityRef {
     pub config: Value,
 }
 
+impl CapabilityRef {
+    /// As registries know it: `mcp` with a `server` in its settings is that server's own capability, `mcp:{server}`.
+    #[must_use]
+    pub fn named(mut self) -> Self {
+        if self.id == "mcp"
+            && let Value::Object(config) = &mut self.config
+            && let Some(Value::String(server)) = config.get("server").cloned()
+        {
+            config.shift_remove("server");
+            self.id = format!("mcp:{server}");
+        }
+        self
+    }
+}
+
 /// Caps of one run; each ends it with the code `limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

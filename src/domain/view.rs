@@ -193,7 +193,7 @@ impl RunView {
     pub fn apply_fact(&mut self, at: Timestamp, fact: &Fact) {
         self.count_work(at, fact);
         match fact {
-            Fact::RunStarted(_) | Fact::Lost { .. } => {}
+            Fact::Forked { .. } | Fact::RunStarted(_) | Fact::Lost { .. } => {}
             Fact::RunPrepared { system, state, stored, history } => {
                 self.began = Some(at);
                 self.status = Status::Running;

@@ -8,6 +8,7 @@ use super::{Inner, Runtime};
 use crate::domain::id::{Owner, SessionId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
 use crate::domain::spec::{ComponentKind, OnSecondMessage};
+use crate::store::Log;
 
 /// The latest runs among which those are that are not over.
 const LATEST: usize = 64;
@@ -91,7 +92,8 @@ impl Runtime {
 impl Inner {
     /// The runs of a session that are not over, the latest first: what waits for its turn goes before its turn comes.
     async fn open_roots(&self, owner: &Owner, session: &SessionId) -> Result<Vec<Run>, Error> {
-        let mut runs = self.run_page(owner, session, None, LATEST).await?;
+        let log = Log { owner: owner.clone(), session: session.clone() };
+        let (mut runs, _) = self.run_page(&log, None, LATEST).await?;
         let waiting = super::records::session_key(owner, session);
         let header: Option<crate::domain::run::Session> =
             self.store.get(&waiting).await?.map(|record| super::records::parse(&record)).transpose()?;

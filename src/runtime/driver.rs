@@ -30,7 +30,7 @@ use super::records;
 use super::settle;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
-use crate::domain::fork::Origin;
+use crate::domain::fork::{Fork, Origin};
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
@@ -439,7 +439,10 @@ impl Driver {
         let replaced = self.inner.replaced_by(owner, view).await?;
         let fill = |desk: &mut Desk| {
             if let Some(run) = &replaced {
-                desk.put(records::put_run(owner, run, Expect::Present)?);
+                // Of a run that is shared with another session there is no record of its own yet.
+                let expect = if Fork::of_run(run.id).is_some() { Expect::Any } else { Expect::Present };
+                let run = run.clone().replaced(desk.head().saturating_add(1));
+                desk.put(records::put_run(owner, &run, expect)?);
             }
             let mut after = desk.head();
             for part in parts {

@@ -78,12 +78,12 @@ impl Inner {
         }
     }
 
-    /// The record of the run that this one takes the place of, as it is once that is done.
+    /// The run that this one takes the place of, as it is before that is done.
     pub(super) async fn replaced_by(&self, owner: &Owner, view: &RunView) -> Result<Option<Run>, Error> {
         let replaced = view.origin.as_ref().and_then(Origin::replaces);
         let Some(run) = replaced.filter(|_| view.status == Status::Completed) else { return Ok(None) };
         match self.stored_run(owner, run).await {
-            Ok(run) if run.status.is_over() => Ok(Some(Run { status: Status::Replaced, ..run })),
+            Ok(run) if run.status.is_over() => Ok(Some(run)),
             Ok(_) | Err(Error::NoRun(_) | Error::Damaged) => Ok(None),
             Err(error) => Err(error),
         }

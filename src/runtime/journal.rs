@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, watch};
 
 use super::desk::{Desk, Memory};
 use super::error::Error;
+use super::lineage::{self, Lineage};
 use super::past::Past;
 use crate::domain::fact::{Entry, Fact, Piece, Seq};
 use crate::domain::id::RunId;
@@ -259,6 +260,7 @@ impl Journal {
             head: room.head.subscribe(),
             room,
             at: after,
+            lineage: None,
             ahead: VecDeque::new(),
         };
         stream::unfold(watcher, |mut watcher| async move {
@@ -274,6 +276,8 @@ struct Watcher {
     room: Arc<Room>,
     head: watch::Receiver<Mark>,
     at: Seq,
+    /// Where the session comes from, once somebody looked.
+    lineage: Option<Option<Lineage>>,
     ahead: VecDeque<Arc<Entry>>,
 }
 
@@ -289,9 +293,9 @@ impl Watcher {
                 return Some(Ok(self.take(entry)));
             }
             if mark != Mark::At(self.at) {
-                match self.journal.store.read(&self.room.log, self.at, READ_AHEAD).await {
+                match self.read().await {
                     Ok(entries) => self.ahead = bounded(entries),
-                    Err(error) => return Some(Err(error.into())),
+                    Err(error) => return Some(Err(error)),
                 }
                 if !self.ahead.is_empty() {
                     continue;
@@ -301,6 +305,26 @@ impl Watcher {
                 return None;
             }
         }
+    }
+
+    /// What comes next in the store; of a forked session, first what it shares with others.
+    async fn read(&mut self) -> Result<Vec<Entry>, Error> {
+        let store = &*self.journal.store;
+        if self.lineage.is_none() {
+            let (begin, lineage) = lineage::beginning(store, &self.room.log).await?;
+            self.at = self.at.max(begin);
+            self.lineage = Some(lineage);
+        }
+        if let Some(lineage) = self.lineage.as_mut().and_then(Option::as_mut)
+            && self.at < lineage.point()
+        {
+            let shared = lineage.read(store, self.at, READ_AHEAD).await?;
+            if !shared.is_empty() {
+                return Ok(shared);
+            }
+            self.at = lineage.point();
+        }
+        Ok(store.read(&self.room.log, self.at, READ_AHEAD).await?)
     }
 
     /// The next of what was read ahead; it stays there until all of it was passed on.
@@ -355,7 +379,8 @@ fn weight(fact: &Fact) -> usize {
         | Fact::StepFinished { .. }
         | Fact::Steered { .. } => AHEAD_BYTES,
         Fact::ModelAnswered { tool_calls, .. } if !tool_calls.is_empty() => AHEAD_BYTES,
-        Fact::ModelCalled { .. }
+        Fact::Forked { .. }
+        | Fact::ModelCalled { .. }
         | Fact::Lost { .. }
         | Fact::ModelAnswered { .. }
         | Fact::ModelFailed { .. }

@@ -4,8 +4,9 @@
 //! knows who drives which, `driver` performs steps, `calls` calls tools, `journal` writes and watches logs, `desk` is
 //! what lies beside a write, `conversing` takes a session as one conversation, `past` what was said before, `forks`
 //! begins with what another run said, `reading` finds runs and their entries, `sessions` keeps what they belong to,
-//! `team` is how a leader hands work on, `deadlines` ends pauses, `receipts` sees to it that an order that comes twice
-//! is carried out once, `recovery` takes up what a crash left.
+//! `session_fork` makes one of another, `lineage` reads what the two share, `removal` takes a session away, `team` is
+//! how a leader hands work on, `deadlines` ends pauses, `receipts` sees to it that an order that comes twice is carried
+//! out once, `recovery` takes up what a crash left.
 
 pub mod agents;
 mod calls;
@@ -21,6 +22,7 @@ mod forks;
 mod host;
 mod journal;
 mod lanes;
+mod lineage;
 pub mod memory;
 mod mounts;
 mod past;
@@ -29,6 +31,7 @@ mod reading;
 mod receipts;
 mod records;
 mod recovery;
+mod removal;
 mod resumed;
 mod runs;
 mod session_fork;
@@ -45,7 +48,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -106,6 +109,8 @@ struct Inner {
     journal: Arc<Journal>,
     lanes: Lanes,
     receipts: Receipts,
+    /// Held by whoever takes away a session that shares its log with others.
+    removal: AsyncMutex<()>,
     idle: Notify,
     /// A run waits, and not for ever.
     deadlines: Arc<Notify>,
@@ -133,6 +138,7 @@ impl Runtime {
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
             receipts: Receipts::default(),
+            removal: AsyncMutex::default(),
             idle: Notify::new(),
             deadlines: Arc::default(),
             stopping: AtomicBool::new(false),

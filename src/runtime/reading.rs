@@ -1,12 +1,15 @@
 //! Runs as they are stored: their records, their entries, the trees they are in.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::error::Error;
-use super::records::{self, RUN};
+use super::lineage::{self, Lineage};
+use super::records;
 use super::{Inner, Runtime};
-use crate::domain::document::{self, Query, Tag};
+use crate::domain::document::Tag;
 use crate::domain::fact::{Entry, Fact, Seq};
+use crate::domain::fork::Fork;
 use crate::domain::id::{Owner, RunId, SessionId};
 use crate::domain::run::Run;
 use crate::domain::view::RunView;
@@ -32,13 +35,14 @@ impl Runtime {
     /// # Errors
     /// [`Error::NoSession`].
     pub async fn runs(&self, owner: &Owner, session: &SessionId) -> Result<Vec<Run>, Error> {
+        let log = Log { owner: owner.clone(), session: session.clone() };
         let mut runs: Vec<Run> = Vec::new();
+        let mut before = None;
         loop {
-            let before = runs.last().map(|run| (run.first, run.id));
-            let page = self.0.run_page(owner, session, before, READ_STEP).await?;
-            let last = page.len() < READ_STEP;
+            let (page, more) = self.0.run_page(&log, before, READ_STEP).await?;
             runs.extend(page);
-            if last {
+            before = more;
+            if before.is_none() {
                 break;
             }
         }
@@ -55,7 +59,7 @@ impl Runtime {
     /// # Errors
     /// What the store says.
     pub async fn children(&self, owner: &Owner, run: RunId) -> Result<Vec<Run>, Error> {
-        self.0.tagged(owner, records::parent_tag(run)).await
+        self.0.below(owner, run, records::parent_tag).await
     }
 
     /// All runs below the run at the top of a tree, oldest first.
@@ -102,7 +106,7 @@ impl Runtime {
         Ok(self.store().head(&log).await?)
     }
 
-    /// Entries of a session's log after `after`, at most so many; fewer only where it ends.
+    /// Entries of a session's log after `after`, those it shares with others too; at least so many, unless it ends.
     ///
     /// # Errors
     /// What the store says.
@@ -114,18 +118,20 @@ impl Runtime {
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
         let log = Log { owner: owner.clone(), session: session.clone() };
-        Ok(self.store().read(&log, after, limit).await?)
-    }
-
-    /// The latest runs of a session, newest first, before a given one.
-    pub(super) async fn run_page(
-        &self,
-        owner: &Owner,
-        session: &SessionId,
-        before: Option<(Seq, RunId)>,
-        limit: usize,
-    ) -> Result<Vec<Run>, Error> {
-        self.0.run_page(owner, session, before, limit).await
+        let (begin, lineage) = lineage::beginning(self.store(), &log).await?;
+        let mut after = after.max(begin);
+        let mut found = Vec::new();
+        if let Some(mut lineage) = lineage {
+            while after < lineage.point() && found.len() < limit {
+                let shared = lineage.read(self.store(), after, limit).await?;
+                after = shared.last().map_or(lineage.point(), Entry::last_seq);
+                found.extend(shared);
+            }
+        }
+        if found.len() < limit {
+            found.extend(self.store().read(&log, after, limit - found.len()).await?);
+        }
+        Ok(found)
     }
 }
 
@@ -139,9 +145,27 @@ impl Inner {
         })
     }
 
+    /// The run's record; that of a run which is shared with another session is found there.
     pub(super) async fn stored_run(&self, owner: &Owner, run: RunId) -> Result<Run, Error> {
-        let record = self.store.get(&records::run_key(owner, run)).await?;
-        records::parse(&record.ok_or(Error::NoRun(run))?)
+        let found = match self.store.get(&records::run_key(owner, run)).await? {
+            Some(record) => Some(records::parse::<Run>(&record)?),
+            None => self.shared_run(owner, run).await?,
+        };
+        found.filter(|run| !run.gone).ok_or(Error::NoRun(run))
+    }
+
+    async fn shared_run(&self, owner: &Owner, run: RunId) -> Result<Option<Run>, Error> {
+        match self.shared(owner, run).await? {
+            Some((mut lineage, first)) => lineage.run(&*self.store, first).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Of a run that is shared: where its session comes from, and the run's first entry.
+    async fn shared(&self, owner: &Owner, run: RunId) -> Result<Option<(Lineage, Seq)>, Error> {
+        let Some((fork, first)) = Fork::of_run(run) else { return Ok(None) };
+        let log = Log { owner: owner.clone(), session: fork.session() };
+        Ok(Lineage::of(&*self.store, &log).await?.map(|lineage| (lineage, first)))
     }
 
     pub(super) async fn entries(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
@@ -154,15 +178,24 @@ impl Inner {
 
     /// The entries of a run, and of those below it where `tree` says so.
     async fn read_run(&self, owner: &Owner, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
-        let mut known = HashSet::from([run.id]);
+        if let Some((mut lineage, first)) = self.shared(owner, run.id).await? {
+            let read = async |log: Log, run: Run| self.read_in(&log, &run, tree).await;
+            let entries = lineage.entries(&*self.store, first, read).await?;
+            return entries.ok_or(Error::NoRun(run.id));
+        }
         let log = Log { owner: owner.clone(), session: run.session.clone() };
+        self.read_in(&log, run, tree).await
+    }
+
+    async fn read_in(&self, log: &Log, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
+        let mut known = HashSet::from([run.id]);
         let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
         loop {
             // A run that is over is read to its last entry and no further.
             let left = run.last.map_or(READ_STEP as u64, |last| last.saturating_sub(at));
             let limit = usize::try_from(left).unwrap_or(READ_STEP).clamp(1, READ_STEP);
-            let page = self.store.read(&log, at, limit).await?;
+            let page = self.store.read(log, at, limit).await?;
             let Some(last) = page.last() else { return Ok(entries) };
             at = last.last_seq();
             for entry in page {
@@ -185,48 +218,39 @@ impl Inner {
 
     /// All runs below the run at the top of a tree, oldest first.
     pub(super) async fn tree(&self, owner: &Owner, root: RunId) -> Result<Vec<Run>, Error> {
-        self.tagged(owner, records::root_tag(root)).await
+        self.below(owner, root, records::root_tag).await
     }
 
-    async fn tagged(&self, owner: &Owner, tag: Tag) -> Result<Vec<Run>, Error> {
-        let mut runs: Vec<Run> = Vec::new();
-        loop {
-            let query = Query {
-                owner: owner.clone(),
-                kind: RUN,
-                tag: Some(tag.clone()),
-                newest_first: false,
-                after: runs.last().map(|run| document::Place { sort: run.first, id: run.id.to_string() }),
-                skip: 0,
-                limit: READ_STEP,
-            };
-            let page = self.store.list(&query).await?;
-            let count = page.records.len().saturating_add(page.damaged);
-            runs.extend(page.records.iter().filter_map(|record| records::parse(record).ok()));
-            if count < READ_STEP {
-                return Ok(runs);
-            }
+    async fn below(&self, owner: &Owner, run: RunId, tag: fn(RunId) -> Tag) -> Result<Vec<Run>, Error> {
+        if let Some((mut lineage, first)) = self.shared(owner, run).await? {
+            return lineage.below(&*self.store, first, tag).await;
         }
+        let mut runs = lineage::tagged(&*self.store, owner, &tag(run)).await?;
+        runs.retain(|run| !run.gone);
+        Ok(runs)
     }
 
+    /// Runs of a session that begin before an entry, newest first, about so many; and the entry before which there
+    /// may be more.
     pub(super) async fn run_page(
         &self,
-        owner: &Owner,
-        session: &SessionId,
-        before: Option<(Seq, RunId)>,
+        log: &Log,
+        before: Option<Seq>,
         limit: usize,
-    ) -> Result<Vec<Run>, Error> {
-        let query = Query {
-            owner: owner.clone(),
-            kind: RUN,
-            tag: Some(records::session_tag(session)),
-            newest_first: true,
-            after: before.map(|(sort, id)| document::Place { sort, id: id.to_string() }),
-            skip: 0,
-            limit,
-        };
-        let page = self.store.list(&query).await?;
-        Ok(page.records.iter().filter_map(|record| records::parse(record).ok()).collect())
+    ) -> Result<(Vec<Run>, Option<Seq>), Error> {
+        let (mut runs, mut more) = lineage::of_session(&*self.store, log, before, limit).await?;
+        if let Some(mut lineage) = Lineage::of(&*self.store, log).await?
+            && more <= lineage.point()
+        {
+            let (shared, rest) = lineage.runs(&*self.store, before, limit).await?;
+            more = more.max(rest);
+            let others = shared.into_iter().filter(|run| !runs.iter().any(|own| own.id == run.id));
+            let others: Vec<Run> = others.collect();
+            runs.extend(others);
+            runs.sort_by_key(|run| Reverse(run.first));
+        }
+        runs.retain(|run| !run.gone && run.first >= more);
+        Ok((runs, Some(more).filter(|more| *more > 0)))
     }
 
     /// What the record says, and what is known since.

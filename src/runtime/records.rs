@@ -23,6 +23,8 @@ pub(super) const RUN: RecordKind = RecordKind("run");
 pub(super) const DEADLINE: RecordKind = RecordKind("deadline");
 /// Runs that somebody must drive, of all owners; read at start.
 pub(super) const OPEN_RUN: RecordKind = RecordKind("open_run");
+/// Which sessions share the log of another.
+pub(super) const HOLD: RecordKind = RecordKind("hold");
 /// What was made with a client's key, of all owners; the oldest are swept away.
 pub(super) const RECEIPT: RecordKind = RecordKind("receipt");
 
@@ -57,6 +59,17 @@ pub(super) fn receipt_key(owner: &Owner, key: &OnceKey) -> Key {
     // No owner holds a line break, so no two pairs are written alike.
     let hash = Sha256::digest(format!("{owner}\n{}", key.as_str()));
     Key { owner: server(), kind: RECEIPT, id: Fingerprint(hash.into()).to_string() }
+}
+
+/// Where it says that a session shares the log of another.
+pub(super) fn hold_key(owner: &Owner, by: &SessionId, of: &SessionId) -> Key {
+    // Whoever shares a log is named by a UUID, so no two pairs are written alike.
+    Key { owner: owner.clone(), kind: HOLD, id: format!("{by}/{of}") }
+}
+
+/// Sessions that share a log.
+pub(super) fn holder_tag(of: &SessionId) -> Tag {
+    Tag::new("of", of.as_str())
 }
 
 /// Where it says when a run that waits is to be looked at.

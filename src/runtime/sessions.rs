@@ -1,4 +1,4 @@
-//! Sessions: made, read, listed, changed, taken away.
+//! Sessions: made, read, listed, changed.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::domain::message::Usage;
 use crate::domain::run::{NewSession, Session, SessionData, SessionPatch, Standing, Status};
 use crate::domain::spec::ComponentKind;
 use crate::domain::time::Timestamp;
-use crate::store::{Batch, Log};
+use crate::store::Log;
 
 /// Sessions looked at before a search that no index serves gives up looking further back.
 const MAX_SCANNED: usize = 100_000;
@@ -130,7 +130,7 @@ impl Runtime {
             if desk.session.is_some() {
                 return Err(Error::SessionExists(id.clone()));
             }
-            desk.session = Some(detail.session.clone());
+            desk.session = Some(Session { since: desk.head(), ..detail.session.clone() });
             desk.data = detail.data.clone();
             receipt.iter().cloned().for_each(|receipt| desk.put(receipt));
             Ok(())
@@ -327,72 +327,6 @@ impl Runtime {
         self.journal().write(&room, fill).await?;
         changed.ok_or(Error::Internal)
     }
-
-    /// Stops a session's runs and takes everything of it away. With `user`: only if it is that user's. A session
-    /// that is not there is no error.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn delete_session(
-        &self,
-        owner: &Owner,
-        id: &SessionId,
-        user: Option<&UserId>,
-    ) -> Result<(), Error> {
-        let session = match self.session(owner, id).await {
-            Ok(detail) => detail.session,
-            Err(Error::NoSession(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if user.is_some() && session.user.as_ref() != user {
-            return Ok(());
-        }
-        let log = Log { owner: owner.clone(), session: id.clone() };
-        let runtime = self.clone();
-        // On a task of its own: a client that goes away in the middle leaves no half of a session behind.
-        tokio::spawn(async move { runtime.take_away(&log).await }).await.map_err(|_| Error::Internal)?
-    }
-
-    /// With the pen held, so that no run writes in between; runs that go on find the room closed.
-    pub(super) async fn take_away(&self, log: &Log) -> Result<(), Error> {
-        let Log { owner, session } = log;
-        let room = self.journal().room(log);
-        let mut memory = room.pen().await;
-        if room.is_closed() {
-            // Somebody else was faster. What is there now was made since, and has another pen.
-            return Ok(());
-        }
-        loop {
-            let files = self.files_to_forget(owner, session).await?;
-            if files.is_empty() {
-                break;
-            }
-            self.documents(owner).write(files).await?;
-        }
-        let values = self.values_to_forget(owner, session).await?;
-        self.documents(owner).write(values).await?;
-        loop {
-            let runs = self.run_page(owner, session, None, SCAN_STEP).await?;
-            let mut batch = Batch::default();
-            for run in &runs {
-                batch.deletes.push(records::run_key(owner, run.id));
-                batch.deletes.push(records::open_run_key(run.id));
-            }
-            let last = runs.len() < SCAN_STEP;
-            if last {
-                batch.deletes.push(records::session_key(owner, session));
-                batch.deletes.push(records::data_key(owner, session));
-                batch.forget.push(log.clone());
-            }
-            memory.forget();
-            self.store().commit(batch).await?;
-            if last {
-                room.close();
-                self.stop_lane(log, "the session was deleted");
-                return Ok(());
-            }
-        }
-    }
 }
 
 /// What of a new session its order does not tell.
@@ -414,6 +348,7 @@ fn new_session(MadeSession { id, at }: MadeSession, new: NewSession) -> SessionD
         updated: at,
         runs: 0,
         usage: Default::default(),
+        since: 0,
         tags: new.tags,
         last_output: None,
         started: None,

@@ -191,9 +191,8 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
         if found.len() >= wanted {
             break;
         }
-        let page = inner.run_page(&log.owner, &log.session, before, step).await?;
-        let last = page.len() < step;
-        before = page.last().map(|run| (run.first, run.id));
+        let (page, more) = inner.run_page(log, before, step).await?;
+        before = more;
         let fit = |run: &&Run| {
             scope.takes(run.status)
                 && run.parent.is_none()
@@ -201,7 +200,7 @@ async fn earlier_runs(inner: &Inner, log: &Log, view: &RunView, wanted: usize) -
                 && (scope == Scope::Completed || run.created <= view.created)
         };
         found.extend(page.iter().filter(fit).cloned());
-        if last {
+        if before.is_none() {
             break;
         }
     }
@@ -302,6 +301,8 @@ pub(super) fn beside(
             Some(Outcome::Failed(failure)) => Some(failure.clone()),
             Some(Outcome::Completed | Outcome::Cancelled { .. }) | None => None,
         },
+        replaced: None,
+        gone: false,
     };
     let expect = if started.is_some() { Expect::Absent } else { Expect::Present };
     desk.put(records::put_run(owner, &run, expect)?);
@@ -325,6 +326,7 @@ pub(super) fn beside(
 
 /// The session as it is once this run was accepted.
 fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(), Error> {
+    let since = desk.head();
     let session = desk.session.get_or_insert_with(|| Session {
         id: view.session.clone(),
         kind: view.spec.kind(),
@@ -336,6 +338,7 @@ fn open_session(desk: &mut Desk, view: &RunView, start: &RunStart) -> Result<(),
         updated: view.created,
         runs: 0,
         usage: Usage::default(),
+        since,
         tags: Vec::new(),
         last_output: None,
         started: None,

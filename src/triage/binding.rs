@@ -28,13 +28,17 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Result<Changes, Error> {
     let (saved, spec) = defined(board, agent, content).await?;
     let now = board.now();
+    let names_model = content.get("model").is_some_and(|model| !model.is_null());
     let agent = match saved {
-        Some(saved) => SavedAgent { spec, updated: now, archived: false, ..saved.value },
+        Some(saved) => {
+            let any_model = saved.any_model && !names_model;
+            SavedAgent { spec, any_model, updated: now, archived: false, ..saved.value }
+        }
         None => SavedAgent {
             spec,
+            any_model: false,
             tags: Vec::new(),
             archived: false,
-            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use memchr::memmem::Finder;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -172,7 +173,8 @@ impl Index {
         limit: usize,
         now: Timestamp,
     ) -> Vec<IssuePlace> {
-        let found = self.rows.iter().filter(|row| row.fits(query, now));
+        let words: Vec<Finder<'_>> = query.words.iter().map(Finder::new).collect();
+        let found = self.rows.iter().filter(|row| row.fits(query, &words, now));
         let found = found.map(|row| (row.number(query.sort), row.id));
         match query.order {
             Order::Asc => {
@@ -188,27 +190,32 @@ impl Index {
 
     /// Counts.
     pub(super) fn stats(&self) -> Stats {
-        let count = |what: &dyn Fn(&Row) -> bool| {
-            u64::try_from(self.rows.iter().filter(|row| what(row)).count()).unwrap_or(u64::MAX)
+        let mut stats = Stats {
+            by_status: Status::ALL.iter().map(|(status, _)| (*status, 0)).collect(),
+            by_severity: Severity::ALL.iter().map(|(severity, _)| (*severity, 0)).collect(),
+            ..Stats::default()
         };
-        let mut by_category = BTreeMap::new();
         for row in &self.rows {
-            match by_category.get_mut(&*row.category) {
+            stats.total += 1;
+            stats.open += u64::from(!row.status.is_over());
+            stats.processing += u64::from(row.is_processing);
+            stats.awaiting_input += u64::from(row.awaits_input);
+            one_more(&mut stats.by_status, row.status);
+            one_more(&mut stats.by_severity, row.severity);
+            match stats.by_category.get_mut(&*row.category) {
                 Some(count) => *count += 1,
-                None => drop(by_category.insert(row.category.to_string(), 1)),
+                None => {
+                    stats.by_category.insert(row.category.to_string(), 1);
+                }
             }
         }
-        let statuses = Status::ALL.iter().map(|(status, _)| *status);
-        let severities = Severity::ALL.iter().map(|(severity, _)| *severity);
-        Stats {
-            total: count(&|_| true),
-            open: count(&|row| !row.status.is_over()),
-            processing: count(&|row| row.is_processing),
-            awaiting_input: count(&|row| row.awaits_input),
-            by_status: statuses.map(|status| (status, count(&|row| row.status == status))).collect(),
-            by_severity: severities.map(|level| (level, count(&|row| row.severity == level))).collect(),
-            by_category,
-        }
+        stats
+    }
+}
+
+fn one_more<T: PartialEq>(counts: &mut [(T, u64)], what: T) {
+    if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == what) {
+        *count += 1;
     }
 }
 
@@ -257,7 +264,7 @@ impl Row {
     }
 
     /// The cheap questions first.
-    fn fits(&self, query: &IssueQuery, now: Timestamp) -> bool {
+    fn fits(&self, query: &IssueQuery, words: &[Finder<'_>], now: Timestamp) -> bool {
         let any = |empty: bool, found: bool| empty || found;
         any(query.statuses.is_empty(), query.statuses.contains(&self.status))
             && any(query.severities.is_empty(), query.severities.contains(&self.severity))
@@ -266,7 +273,7 @@ impl Row {
             && query.owner.as_deref().is_none_or(|owner| self.owner.as_deref() == Some(owner))
             && query.assignee.as_deref().is_none_or(|user| self.assignee.as_deref() == Some(user))
             && any(query.categories.is_empty(), query.categories.iter().any(|name| **name == *self.category))
-            && query.words.iter().all(|word| self.text.contains(word.as_str()))
+            && words.iter().all(|word| word.find(self.text.as_bytes()).is_some())
     }
 
     fn is_since(&self, field: DateField, range: DateRange, now: Timestamp) -> bool {

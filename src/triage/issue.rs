@@ -338,7 +338,7 @@ impl IssuePatch {
 
 /// A field that `null` cannot clear.
 fn kept<T>(form: &mut Form<'_>, name: &str, read: impl FnOnce(&mut Form<'_>) -> Option<T>) -> Option<T> {
-    match form.given(name, |form| read(form)) {
+    match form.given(name, read) {
         Given::Value(value) => Some(value),
         Given::Absent => None,
         Given::Null => {
@@ -354,7 +354,7 @@ fn cleared<T>(
     name: &str,
     read: impl FnOnce(&mut Form<'_>) -> Option<T>,
 ) -> Option<Option<T>> {
-    match form.given(name, |form| read(form)) {
+    match form.given(name, read) {
         Given::Value(value) => Some(Some(value)),
         Given::Null => Some(None),
         Given::Absent => None,

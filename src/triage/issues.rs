@@ -14,6 +14,7 @@ use super::index::{IssuePlace, IssueQuery, Stats};
 use super::issue::{AgentWork, Issue, IssuePatch, LinkCounts, NewIssue};
 use super::link::Link;
 use super::relation::{self, Relation};
+use super::views::{IssueSeen, View};
 use super::work::Work;
 use crate::domain::document::{RecordKind, Tags};
 use crate::domain::time::Timestamp;
@@ -46,43 +47,6 @@ impl Document for Numbers {
     fn tags(&self) -> Tags {
         Tags::default()
     }
-}
-
-/// How far somebody has seen an issue's feed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct View {
-    issue: Uuid,
-    viewer: String,
-    /// The last number that was given out then.
-    seen: u64,
-    at: Timestamp,
-}
-
-impl View {
-    fn key(issue: Uuid, viewer: &str) -> String {
-        format!("{issue}/{viewer}")
-    }
-}
-
-impl Document for View {
-    const KIND: RecordKind = RecordKind("triage_view");
-
-    fn id(&self) -> String {
-        Self::key(self.issue, &self.viewer)
-    }
-
-    fn tags(&self) -> Tags {
-        Tags { sort: self.at.0, listed: false, names: vec![of_issue(self.issue)] }
-    }
-}
-
-/// An issue as somebody sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IssueSeen {
-    /// The issue.
-    pub issue: Issue,
-    /// Whether its feed has an entry this viewer has not seen.
-    pub is_unread: bool,
 }
 
 /// Part of a list of issues.
@@ -175,25 +139,6 @@ impl Board {
         self.documents.get(&id.to_string()).await?.ok_or(Error::NotFound("Issue"))
     }
 
-    /// An issue as this viewer sees it.
-    ///
-    /// # Errors
-    /// Those of [`issue`](Self::issue).
-    pub async fn issue_seen_by(&self, id: Uuid, viewer: &str) -> Result<IssueSeen, Error> {
-        let issue = self.issue(id).await?;
-        self.seen_by(issue, viewer).await
-    }
-
-    /// The same issue as this viewer sees it.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn seen_by(&self, issue: Issue, viewer: &str) -> Result<IssueSeen, Error> {
-        let view = self.documents.get::<View>(&View::key(issue.id, viewer)).await?;
-        let is_unread = view.is_none_or(|view| view.seen < issue.newest);
-        Ok(IssueSeen { issue, is_unread })
-    }
-
     /// Part of the list of issues.
     ///
     /// # Errors
@@ -284,23 +229,8 @@ impl Board {
         work.save().await.map(drop)
     }
 
-    /// Notes that somebody has seen an issue; returns when.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; what the store says.
-    pub async fn view_issue(&self, id: Uuid, viewer: &str) -> Result<Timestamp, Error> {
-        // Not while it is being taken away.
-        let leave = self.desk.leave(id).await;
-        let issue = self.issue(id).await?;
-        let at = self.now();
-        let view = View { issue: id, viewer: viewer.into(), seen: issue.feed, at };
-        self.documents.write(Changes::default().put(&view)).await?;
-        drop(leave);
-        Ok(at)
-    }
-
     /// Writes what an agent did: each saying under the id its writer chose, and how the agent's work stands.
-    /// Writing the same again changes nothing.
+    /// Writing the same again changes nothing; of several sayings of one id the last counts, in the first one's place.
     ///
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
@@ -311,8 +241,15 @@ impl Board {
         agent: Option<AgentWork>,
     ) -> Result<(Issue, Vec<Entry>), Error> {
         let mut work = self.work(issue).await?;
-        let mut entries = Vec::with_capacity(sayings.len());
+        let mut last: Vec<(Uuid, Saying)> = Vec::with_capacity(sayings.len());
         for (id, saying) in sayings {
+            match last.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, before)) => *before = saying,
+                None => last.push((id, saying)),
+            }
+        }
+        let mut entries = Vec::with_capacity(last.len());
+        for (id, saying) in last {
             entries.push(work.say_as(id, saying).await?);
         }
         if let Some(agent) = agent {

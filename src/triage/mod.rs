@@ -31,6 +31,7 @@ pub mod page;
 pub mod patch;
 pub mod relation;
 pub mod ties;
+pub mod views;
 mod work;
 
 use std::collections::HashMap;

@@ -135,10 +135,9 @@ impl Board {
 
 impl Issue {
     fn count_relation(&mut self, kind: EntryType, now: Timestamp) {
-        self.relations = match kind {
-            EntryType::RelationAdded => self.relations.saturating_add(1),
-            _ => self.relations.saturating_sub(1),
-        };
+        let is_new = kind == EntryType::RelationAdded;
+        self.relations =
+            if is_new { self.relations.saturating_add(1) } else { self.relations.saturating_sub(1) };
         self.updated = self.updated.max(now);
     }
 }

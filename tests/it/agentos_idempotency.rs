@@ -338,9 +338,11 @@ async fn the_interfaces_description_names_the_header_where_something_is_made() {
         [
             "post /agents/{agent_id}/runs",
             "post /agents/{agent_id}/runs/{run_id}/continue",
+            "post /agents/{agent_id}/sessions/{session_id}/fork",
             "post /sessions",
             "post /teams/{team_id}/runs",
             "post /teams/{team_id}/runs/{run_id}/continue",
+            "post /teams/{team_id}/sessions/{session_id}/fork",
             "post /workflows/{workflow_id}/runs",
             "post /workflows/{workflow_id}/runs/{run_id}/continue",
         ]

@@ -42,6 +42,7 @@ mod agentos_resume;
 mod agentos_run_form;
 mod agentos_runs;
 mod agentos_second_message;
+mod agentos_session_forks;
 mod agentos_sessions;
 mod agentos_streams;
 mod agentos_teams;
@@ -50,9 +51,13 @@ mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
 mod everruns_agents;
+mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
+mod everruns_files;
 mod everruns_sessions;
+mod everruns_streams;
+mod everruns_tools;
 mod teams;
 mod waiting;
 mod workflows;
@@ -63,6 +68,7 @@ mod triage_issues;
 mod triage_links;
 // The triage surface: evidence and documents.
 mod triage_documents;
+mod triage_drafts;
 mod triage_evidence;
 
 // What these stand on.

@@ -160,7 +160,9 @@ async fn a_file_comes_back_as_it_was_sent_and_only_as_a_download() {
 
     let content = server.request(Method::GET, &format!("{path}/content")).send().await.unwrap();
     let header = |name: &str| content.headers()[name].to_str().unwrap().to_owned();
-    assert!(header("content-disposition").starts_with("attachment"));
+    let disposition =
+        "attachment; filename=\"r_ntgen \\\"1\\\".html\"; filename*=UTF-8''r%C3%B6ntgen%20%221%22.html";
+    assert_eq!(header("content-disposition"), disposition);
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert_eq!(header("content-length"), "3000000");
     assert_eq!(content.bytes().await.unwrap(), bytes);
@@ -221,4 +223,129 @@ async fn evidence_outlives_a_crash() {
     let path = format!("/v1/triage/evidence/files/{}/content", file["data"]["id"].as_str().unwrap());
     let content = server.request(Method::GET, &path).send().await.unwrap();
     assert_eq!(content.text().await.unwrap(), "abc");
+}
+
+async fn put(server: &Server, path: &str) -> (u16, Value) {
+    answer(server.request(Method::PUT, path).send().await.unwrap()).await
+}
+
+/// An issue about these calls; its path.
+async fn issue(server: &Server, calls: &[&str]) -> String {
+    let links: Vec<Value> =
+        calls.iter().map(|call| json!({ "resource_type": "call", "resource_id": call })).collect();
+    let sent =
+        json!({ "title": "Rude", "severity": "high", "category": "Dialogue", "resource_links": links });
+    let (status, body) = server.post("/v1/triage/issues", &sent).await;
+    assert_eq!(status, 201, "{body}");
+    format!("/v1/triage/issues/{}", body["data"]["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn evidence_is_attached_only_if_it_is_there_and_is_seen_to_be_gone() {
+    let server = Setup::default().start().await;
+    let issue = issue(&server, &[]).await;
+    let resources = format!("{issue}/resources");
+    let call = json!({ "resource_type": "call", "resource_id": "c1" });
+    let (status, body) = server.post(&resources, &call).await;
+    assert_eq!((status, error(&body)), (404, ("not_found", "Resource not found")));
+    let message = json!({ "role": "user", "text": "Hello?" });
+    register(&server, &json!({ "kind": "call", "id": "c1", "messages": [message] })).await;
+    let as_text = json!({ "resource_type": "sms_conversation", "resource_id": "c1" });
+    assert_eq!(server.post(&resources, &as_text).await.0, 404, "a call is no conversation in writing");
+    let (status, body) = server.post(&resources, &call).await;
+    assert_eq!((status, &body["data"]["title"]), (201, &json!("Hello?")));
+    assert_eq!(body["data"]["status"], "available");
+    let (_, file) = server.post("/v1/triage/evidence/files", &json!({ "name": "log", "content": "" })).await;
+    let file = json!({ "resource_type": "file", "resource_id": file["data"]["id"] });
+    let (status, body) = server.post(&resources, &file).await;
+    assert_eq!((status, &body["data"]["title"]), (201, &json!("log")));
+    assert_eq!(delete(&server, "/v1/triage/evidence/conversations/c1").await.0, 204);
+    let (_, list) = server.get(&resources).await;
+    let statuses: Vec<&str> = list["data"]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["available", "unavailable"]);
+}
+
+#[tokio::test]
+async fn what_an_issue_affects_is_added_up() {
+    let model =
+        crate::harness::model_server::ModelServer::start([crate::harness::model_server::says("ok")]).await;
+    let server = Setup::default().model(&model.url()).start().await;
+    let content = json!({ "instructions": "You greet." });
+    let sent = json!({ "name": "Plain", "kind": "agent_config", "content": content,
+                       "bound_to": { "type": "agent", "id": "plain" } });
+    let (_, document) = server.post("/v1/triage/documents", &sent).await;
+    let document = document["data"]["id"].clone();
+    let version = server
+        .get(&format!("/v1/triage/documents/{}/versions/1", document.as_str().unwrap()))
+        .await
+        .1["data"]["id"]
+        .clone();
+    let persona = json!({ "id": "plain", "name": "plain" });
+    register(
+        &server,
+        &json!({ "kind": "call", "id": "c1", "title": "One", "messages": [],
+        "document_id": document, "document_version_number": 1, "persona": persona }),
+    )
+    .await;
+    let (status, _) = server
+        .form("/agents/plain/runs", &[("message", "Hello there"), ("stream", "false"), ("session_id", "s1")])
+        .await;
+    assert_eq!(status, 200);
+    let issue = issue(&server, &["c1", "s1", "4d6e79af-0000"]).await;
+    let (_, body) = server.get(&format!("{issue}/affected")).await;
+    let found = &body["data"];
+    let titles: Vec<&Value> = found["calls"].as_array().unwrap().iter().map(|call| &call["title"]).collect();
+    let mut sorted: Vec<&str> = titles.iter().map(|title| title.as_str().unwrap()).collect();
+    sorted.sort_unstable();
+    assert_eq!(sorted, ["Call 4d6e79af", "Hello there", "One"]);
+    let gone =
+        found["calls"].as_array().unwrap().iter().find(|call| call["call_id"] == "4d6e79af-0000").unwrap();
+    assert_eq!(
+        gone,
+        &json!({ "call_id": "4d6e79af-0000", "title": "Call 4d6e79af", "started_at": null, "pathway_id": null,
+                 "pathway_name": null, "pathway_version_id": null, "version_number": null, "version_label": null,
+                 "persona_id": null, "persona_name": null })
+    );
+    let rows = |name: &str| {
+        let mut rows = found[name].clone();
+        for row in rows.as_array_mut().unwrap() {
+            let ids = row["call_ids"].as_array_mut().unwrap();
+            ids.sort_by_key(ToString::to_string);
+        }
+        rows
+    };
+    assert_eq!(
+        rows("pathways"),
+        json!([{ "pathway_id": document, "pathway_name": "Plain", "pathway_version_id": version,
+                 "version_number": 1, "version_label": null, "call_count": 2, "call_ids": ["c1", "s1"] }])
+    );
+    assert_eq!(
+        rows("personas"),
+        json!([{ "persona_id": "plain", "persona_name": "plain", "call_count": 2, "call_ids": ["c1", "s1"] }])
+    );
+}
+
+#[tokio::test]
+async fn an_issue_is_linked_with_documents_by_hand() {
+    let server = Setup::default().start().await;
+    let issue = issue(&server, &[]).await;
+    let sent = json!({ "name": "Greeting", "kind": "prompt", "content": "a" });
+    let (_, document) = server.post("/v1/triage/documents", &sent).await;
+    let path = format!("{issue}/documents/{}", document["data"]["id"].as_str().unwrap());
+    for _ in 0..2 {
+        let (status, body) = put(&server, &path).await;
+        assert_eq!((status, &body["data"]["title"]), (200, &json!("Rude")));
+    }
+    assert_eq!(delete(&server, &path).await, (204, Value::Null));
+    let (status, body) = delete(&server, &path).await;
+    assert_eq!((status, error(&body)), (404, ("not_found", "Document not found")));
+    let missing = format!("{issue}/documents/00000000-0000-4000-8000-000000000000");
+    assert_eq!(put(&server, &missing).await.0, 404);
+    let (status, body) = put(&server, &path.replace("/issues/", "/issues/0")).await;
+    assert_eq!((status, error(&body).1), (404, "Issue not found"));
 }

@@ -186,7 +186,7 @@ impl Teller<'_> {
     fn tell(&mut self, fact: &Fact) {
         match fact {
             Fact::Lost { pieces } => *self.next += pieces,
-            Fact::RunPrepared { .. } | Fact::ModelFailed { .. } => {}
+            Fact::Forked { .. } | Fact::RunPrepared { .. } | Fact::ModelFailed { .. } => {}
             Fact::ModelCalled { model, .. } => {
                 self.event(Name::ModelRequestStarted, |line| put_model(line, model));
             }

@@ -164,6 +164,7 @@ fn of_forks(kind: &str, tag: &str) -> [Endpoint; 3] {
             .fails("404", "Run not found"),
         Endpoint::post(format!("{component}/sessions/{{session_id}}/fork"), session_fork::fork)
             .named(&format!("fork_{kind}_session"), tag, "Make a session that begins as another")
+            .once()
             .query(&[Parameter::new("user_id", Kind::Text, "Only if it is this user's")])
             .answers::<session_fork::Forked>("200", "The new session, and the one it was made of")
             .fails("400", "There is no such session")

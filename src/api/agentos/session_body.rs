@@ -309,6 +309,7 @@ mod tests {
             updated: Timestamp(1_795_355_964_000_000),
             runs: 0,
             usage: Usage::default(),
+            since: 0,
             tags: Vec::new(),
             last_output: None,
             started: None,

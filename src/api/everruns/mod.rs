@@ -11,6 +11,7 @@ mod agents;
 pub mod assignment;
 pub mod body;
 mod capabilities;
+mod channels;
 pub mod error;
 mod event_routes;
 pub mod events;
@@ -21,6 +22,7 @@ pub mod ids;
 pub mod message_form;
 mod messages;
 pub mod models;
+mod openapi;
 pub mod page;
 pub mod place;
 mod routes;
@@ -32,6 +34,7 @@ mod turns;
 
 use std::time::Duration;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.

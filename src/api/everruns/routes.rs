@@ -4,18 +4,21 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{agents, capabilities, event_routes, files, harnesses, messages, sessions, storage, turns};
+use super::{
+    agents, capabilities, channels, event_routes, files, harnesses, messages, sessions, storage, turns,
+};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
 /// Where the surface is.
-const ROOT: &str = "/v1";
+pub(super) const ROOT: &str = "/v1";
 
 /// Mounts the surface.
 pub fn configure(routes: &mut ServiceConfig) {
     routes.service(
         web::scope(ROOT)
             .configure(|routes| endpoint::mount(table(), routes))
+            .configure(channels::configure)
             .default_service(web::to(nowhere)),
     );
 }

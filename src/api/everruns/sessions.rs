@@ -6,14 +6,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::agent_body::Found;
 use super::body::Body;
 use super::error::Error;
-use super::ids::{self, AGENT, SESSION};
+use super::ids::{self, AGENT};
 use super::page::{self, Query};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
-use super::{agents, assignment, models};
+use super::{agents, assignment, models, place};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
-use crate::api::fields::path_text;
 use crate::api::once::{self, OnceHeader};
 use crate::capability::Mount;
 use crate::domain::id::{ComponentId, Owner, UserId};
@@ -155,7 +154,7 @@ async fn component(state: &ApiState, owner: &Owner, id: &str) -> Result<(Compone
 
 /// `GET /sessions/{session_id}`
 async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     Ok(HttpResponse::Ok().json(shown(&state, caller.owner(), detail).await?))
 }
 
@@ -166,7 +165,7 @@ async fn change(
     request: HttpRequest,
     Body(SessionChanges { title, tags }): Body<SessionChanges>,
 ) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     let patch = SessionPatch { title, tags, ..SessionPatch::default() };
     let detail = if patch.title.is_some() || patch.tags.is_some() {
         state.runtime.change_session(caller.owner(), &detail.session.id, patch).await?
@@ -178,23 +177,9 @@ async fn change(
 
 /// `DELETE /sessions/{session_id}`
 async fn delete(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     state.runtime.delete_session(caller.owner(), &detail.session.id, None).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The session that the address names.
-///
-/// # Errors
-/// 400 for what is no id, 404 for one of nothing.
-pub(super) async fn of_path(
-    state: &ApiState,
-    owner: &Owner,
-    request: &HttpRequest,
-) -> Result<SessionDetail, Error> {
-    let id = ids::parse(SESSION, &path_text(request, "session_id"))?;
-    let id = ids::session_id(state, owner, id).await?;
-    Ok(state.runtime.session(owner, &id).await?)
 }
 
 /// A session as it is now.

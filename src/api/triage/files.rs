@@ -3,8 +3,8 @@
 use actix_web::body::SizedStream;
 use actix_web::dev::Payload;
 use actix_web::http::header::{
-    CONTENT_DISPOSITION, CONTENT_TYPE, ContentDisposition, DispositionParam, DispositionType, HeaderValue,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_DISPOSITION, CONTENT_TYPE, Charset, ContentDisposition, DispositionParam, DispositionType,
+    ExtendedValue, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
@@ -130,10 +130,7 @@ pub(super) async fn content(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let file = find(&state, &caller, &request).await?;
-    let disposition = ContentDisposition {
-        disposition: DispositionType::Attachment,
-        parameters: vec![DispositionParam::Filename(file.name.clone())],
-    };
+    let disposition = download_as(&file.name);
     let kind = HeaderValue::from_str(&file.mime_type).unwrap_or(HeaderValue::from_static(BYTES));
     let (board, size) = (board(&state, &caller), file.size as u64);
     let pieces = stream::iter(0..file.pieces()).then(move |number| {
@@ -145,6 +142,21 @@ pub(super) async fn content(
         .insert_header((CONTENT_DISPOSITION, disposition))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(SizedStream::new(size, pieces)))
+}
+
+/// A name in ASCII for all, and the name itself for those who read it.
+fn download_as(name: &str) -> ContentDisposition {
+    let plain = |letter: char| if letter.is_ascii_graphic() || letter == ' ' { letter } else { '_' };
+    let whole = ExtendedValue {
+        charset: Charset::Ext("UTF-8".into()),
+        language_tag: None,
+        value: name.as_bytes().to_vec(),
+    };
+    let parameters = vec![
+        DispositionParam::Filename(name.chars().map(plain).collect()),
+        DispositionParam::FilenameExt(whole),
+    ];
+    ContentDisposition { disposition: DispositionType::Attachment, parameters }
 }
 
 /// `DELETE /evidence/files/{file_id}`

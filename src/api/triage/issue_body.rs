@@ -6,7 +6,7 @@ use super::moment;
 use crate::domain::id::Owner;
 use crate::triage::index::Stats;
 use crate::triage::issue::{ExternalLink, Issue};
-use crate::triage::issues::IssueSeen;
+use crate::triage::views::IssueSeen;
 
 /// An issue as its viewer sees it.
 pub fn seen(org: &Owner, IssueSeen { issue, is_unread }: &IssueSeen) -> Value {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::envelope;
 use super::query::{Query, cursor};
 use crate::domain::document::Place;
-use crate::runtime::documents::{Document, Listed, Listing};
+use crate::runtime::documents::{Document, Listed, Listing, Stored};
 
 /// A page of a list: which, and how much of it.
 #[derive(Debug)]
@@ -39,9 +39,11 @@ impl<L: Serialize> Page<L> {
     pub(super) fn answer<D: Document>(&self, found: &Listed<D>, body: impl Fn(&D) -> Value) -> HttpResponse {
         let shown = found.documents.get(..self.limit).unwrap_or(&found.documents);
         let more = found.documents.len() > self.limit;
-        let place = |document: &D| (document.tags().sort, document.id());
-        let last = shown.last().filter(|_| more);
-        let next = last.map(|last| cursor(&self.list, &place(last)));
+        let place = |document: &Stored<D>| (document.tags().sort, document.value.id());
+        // What cannot be read is left out of a part, so that a short one need not be the last.
+        let rest = found.next.as_ref().map(|place| (place.sort, place.id.clone()));
+        let next = if more { shown.last().map(place) } else { rest };
+        let next = next.map(|place| cursor(&self.list, &place));
         envelope::page(shown.iter().map(|document| body(document)).collect(), next)
     }
 }

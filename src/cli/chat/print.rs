@@ -42,7 +42,8 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
         Fact::ModelFailed { failure, .. } => line(RED, &format!("! {}", failure.message)),
         Fact::RunFinished { outcome, .. } => finished(view, outcome, is_root, line),
         Fact::Steered { input } => line(GREEN, &format!("> {}", input.text)),
-        Fact::RunStarted(_)
+        Fact::Forked { .. }
+        | Fact::RunStarted(_)
         | Fact::Said { .. }
         | Fact::Lost { .. }
         | Fact::RunPrepared { .. }
@@ -57,7 +58,8 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
 fn is_told(fact: &Fact) -> bool {
     !matches!(
         fact,
-        Fact::RunStarted(_)
+        Fact::Forked { .. }
+            | Fact::RunStarted(_)
             | Fact::RunPrepared { .. }
             | Fact::ModelCalled { .. }
             | Fact::ModelAnswered { .. }

@@ -48,6 +48,7 @@ pub fn kept<'a>(view: &RunView, facts: impl IntoIterator<Item = &'a Fact> + Clon
             })
         }
         Fact::RunStarted(_)
+        | Fact::Forked { .. }
         | Fact::RunPrepared { .. }
         | Fact::ModelCalled { .. }
         | Fact::Said { .. }

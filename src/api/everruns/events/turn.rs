@@ -118,6 +118,7 @@ impl Turn {
             Fact::Paused { calls, .. } => self.paused(fold, sink, calls),
             Fact::RunFinished { outcome, .. } => self.finished(fold, sink, outcome),
             Fact::RunStarted(_)
+            | Fact::Forked { .. }
             | Fact::RunPrepared { .. }
             | Fact::Said { .. }
             | Fact::Lost { .. }
