@@ -79,11 +79,6 @@ pub(super) async fn make(
     user: Option<UserId>,
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
-    if let Found::Saved(agent) = agent
-        && agent.archived
-    {
-        return Err(Error::bad_request("The agent is archived"));
-    }
     let workspace = state.runtime.workspace(owner).await?;
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
     let model = match form.model_id.as_deref() {
@@ -104,6 +99,9 @@ pub(super) async fn make(
     };
     let claim = key.claim(&state.runtime, owner).await?;
     let again = claim.is_done();
+    if !again && agent.is_archived() {
+        return Err(Error::bad_request("The agent is archived"));
+    }
     let detail = state.runtime.create_session_once(owner, new, claim).await?;
     if !again {
         state.runtime.mount(owner, &detail.session.id, &mounts).await;
