@@ -181,6 +181,7 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
 async fn open(config: &Config, store: StoreConfig, servers: &Arc<Servers>) -> Result<Runtime> {
     let registry = registry(config, servers)?;
     let catalog = catalog(config, &registry)?;
+    let registry = registry.declaring(catalog.declared_tools());
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());

@@ -3,11 +3,14 @@
 //! A write puts new chunks down first, under a name of their own, and then in one batch says that they are the file and
 //! takes the old ones away: a crash in between leaves the file as it was.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::documents::{Changes, Document, Documents, Listing, Stored};
@@ -30,6 +33,9 @@ const INLINE_BYTES: usize = 16 * 1024;
 
 /// Largest chunk, before it is written as text.
 const CHUNK_BYTES: usize = 512 * 1024;
+
+/// Locks for writers.
+const LOCKS: usize = 256;
 
 /// How often a change is tried that others keep getting in the way of.
 const TRIES: usize = 16;
@@ -101,6 +107,25 @@ fn chunk_id(name: Uuid, number: usize) -> String {
     format!("{name}/{number:06}")
 }
 
+/// One writer of a session's files at a time, so that what is checked is still so when it is written: that a folder
+/// is there, that a place is free. Sessions share the locks.
+pub(super) struct Writers(Box<[Mutex<()>]>);
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self((0..LOCKS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Writers {
+    async fn turn(&self, owner: &Owner, session: &SessionId) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        (owner, session).hash(&mut hasher);
+        let at = usize::try_from(hasher.finish()).unwrap_or_default() % LOCKS;
+        Some(self.0.get(at)?.lock().await)
+    }
+}
+
 /// The files of one session.
 #[derive(Clone)]
 pub struct SessionFiles {
@@ -136,6 +161,11 @@ impl Runtime {
 }
 
 impl SessionFiles {
+    /// The turn to write.
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.runtime.0.writers.turn(self.documents.owner(), &self.session).await
+    }
+
     async fn kept(&self, path: &FilePath) -> Result<Option<Stored<Kept>>, FileError> {
         self.documents.get(&id(&self.session, path)).await.map_err(unavailable)
     }
@@ -288,6 +318,7 @@ impl SessionFiles {
 
     /// Puts what is at `from`, and below it, to `to`; takes it away from where it was if it is moved.
     async fn carry(&self, from: &FilePath, to: &FilePath, moved: bool) -> Result<FileInfo, FileError> {
+        let _turn = self.turn().await;
         let top = self.there(from).await?;
         if self.stat(to).await?.is_some() || to.is_below(from) {
             return Err(FileError::Exists(to.clone()));
@@ -369,6 +400,7 @@ impl Files for SessionFiles {
         }
         let size = content.len() as u64;
         let content = self.put_down(&content).await?;
+        let _turn = self.turn().await;
         for _ in 0..TRIES {
             match self.try_write(path, (&content, size), how).await {
                 Ok(Some(written)) => return Ok(written),
@@ -384,6 +416,7 @@ impl Files for SessionFiles {
     }
 
     async fn make_folder(&self, path: &FilePath) -> Result<Written, FileError> {
+        let _turn = self.turn().await;
         for _ in 0..TRIES {
             match self.stat(path).await? {
                 Some(info) if info.folder => return Ok(Written { info, created: false }),
@@ -418,6 +451,7 @@ impl Files for SessionFiles {
     }
 
     async fn delete(&self, path: &FilePath, deep: bool) -> Result<(), FileError> {
+        let _turn = self.turn().await;
         let top = if path.is_root() { None } else { Some(self.there(path).await?) };
         let folder = top.as_ref().is_none_or(|top| top.info.folder);
         let below = if folder { self.below(path).await? } else { Vec::new() };
@@ -458,6 +492,9 @@ fn decoded(text: &str) -> Result<Bytes, FileError> {
 }
 
 fn unavailable(error: Error) -> FileError {
+    if let Error::TooLarge { .. } = error {
+        return FileError::TooLarge("this is too much to be done at once; do it in parts".into());
+    }
     tracing::warn!(%error, "files cannot be reached");
     FileError::Unavailable
 }

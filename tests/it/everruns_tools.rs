@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::everruns::Talk;
+use crate::harness::everruns::{Talk, until};
 use crate::harness::model_server::{ModelServer, Reply, calls, says};
 use crate::harness::server::{Server, Setup};
 
@@ -246,7 +246,7 @@ async fn the_rest_of_the_tools_answer_in_their_shapes() {
     assert_eq!(results[1]["location"], "Graz");
     assert_eq!(results[2]["forecast"].as_array().unwrap().len(), 2);
     assert_eq!(results[3]["in_progress"], 1);
-    assert_eq!(results[4], json!({"result": 3.0, "operation": "add", "a": 1.0, "b": 2.0}));
+    assert_eq!(results[4], json!({"result": 3, "operation": "add", "a": 1, "b": 2}));
     assert!(results[5].is_string() && results[8].as_str().unwrap().contains("loopback"), "{results:?}");
 }
 
@@ -351,4 +351,59 @@ async fn of_many_tools_a_model_is_offered_those_it_searched_for() {
     let then = stage.offered(1);
     assert!(then.contains(&"read_file".to_owned()) && then.len() <= 11, "{then:?}");
     assert_eq!(stage.offered(2), then);
+}
+
+#[tokio::test]
+async fn a_tool_that_a_file_declares_is_a_capability_for_others() {
+    let agent = "---\nmodel: test/model\ntools:\n  - name: shout\n    description: Shouts.\n    kind: process\n    \
+                 command: [tr, a-z, A-Z]\n    parameters: {type: object, properties: {a: {type: string}}}\n---\nYou shout.\n";
+    let stage = Stage::with(
+        Setup::default().agent("shouter", agent),
+        vec![calls([("shout", json!({"a": "b"}))]), says("Done.")],
+    )
+    .await;
+    let (status, shown) = stage.server.get("/v1/capabilities/declarative:shout").await;
+    assert_eq!((status, &shown["risk_level"], &shown["name"]), (200, &json!("high"), &json!("shout")));
+    let results = stage.results(&stage.talk(&["declarative:shout"]).await).await;
+    assert_eq!(results[0]["A"], "B");
+}
+
+/// Who is asked and what: a helper by its task, its caller by whether it has its answers.
+fn asked(request: &Value) -> &str {
+    let messages = request["messages"].as_array().unwrap();
+    let last = messages.last().unwrap();
+    if last["role"] == "tool" { "answers" } else { last["content"].as_str().unwrap() }
+}
+
+#[tokio::test]
+async fn after_a_crash_a_helper_that_was_done_is_not_asked_again() {
+    let helper = "---\nmodel: test/model\n---\nYou count.\n";
+    let mut hung = false;
+    let model = ModelServer::answering(move |request| match asked(&request.body) {
+        "fast" => says("Seven."),
+        "slow" if hung => says("Nine."),
+        "slow" => {
+            hung = true;
+            Reply::HangBeforeHead
+        }
+        "answers" => says("Done."),
+        _ => calls(["fast", "slow"].map(|task| ("delegate_task", json!({"agent": "counter", "task": task})))),
+    })
+    .await;
+    let setup = Setup::default().agent("counter", helper).config("default_model = \"test/model\"");
+    let server = setup.model(&model.url()).start().await;
+    let mut stage = Stage { model, server };
+    let talk = stage.talk(&["subagents"]).await;
+    talk.say(&stage.server, "Go").await;
+    until(&mut talk.follow(&stage.server, "").await, "tool.completed").await;
+    stage.server.kill();
+    stage.server.restart().await;
+    talk.until_idle(&stage.server).await;
+    let requests = stage.model.requests();
+    let times = |what: &str| requests.iter().filter(|request| asked(request) == what).count();
+    assert_eq!([times("fast"), times("slow"), times("answers")], [1, 2, 1]);
+    let answers = &requests.iter().find(|request| asked(request) == "answers").unwrap()["messages"];
+    let told: Vec<&Value> =
+        answers.as_array().unwrap().iter().rev().take(2).map(|part| &part["content"]).collect();
+    assert_eq!(told, ["Nine.", "Seven."]);
 }
