@@ -3,13 +3,14 @@
 //! A write puts new chunks down first, under a name of their own, and then in one batch says that they are the file and
 //! takes the old ones away: a crash in between leaves the file as it was.
 
+mod kept;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -17,10 +18,11 @@ use super::documents::{Changes, Document, Documents, Listing, Stored};
 use super::error::Error;
 use super::{Runtime, records};
 use crate::capability::files::{FileError, Files, Onto, Write, Written};
-use crate::domain::document::{RecordKind, Tag, Tags};
+use crate::domain::document::Tag;
 use crate::domain::file::{FileInfo, FilePath};
 use crate::domain::id::{Owner, SessionId};
 use crate::domain::time::Timestamp;
+use kept::{Chunk, Content, Kept, chunk_id, decoded, folder_tag, forgetting, id};
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
@@ -39,73 +41,6 @@ const LOCKS: usize = 256;
 
 /// How often a change is tried that others keep getting in the way of.
 const TRIES: usize = 16;
-
-/// A file or folder as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
-    session: SessionId,
-    info: FileInfo,
-    /// Where its contents are.
-    content: Content,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Content {
-    /// Here, in base64.
-    Inline(String),
-    /// In so many chunks of this name.
-    Chunks { name: Uuid, count: usize },
-}
-
-/// A part of a large file.
-#[derive(Serialize, Deserialize)]
-struct Chunk {
-    session: SessionId,
-    name: Uuid,
-    number: usize,
-    /// In base64.
-    content: String,
-}
-
-impl Document for Kept {
-    const KIND: RecordKind = RecordKind("file");
-
-    fn id(&self) -> String {
-        id(&self.session, &self.info.path)
-    }
-
-    fn tags(&self) -> Tags {
-        let mut names = vec![records::session_tag(&self.session)];
-        names.extend(self.info.path.parent().map(|folder| folder_tag(&self.session, &folder)));
-        Tags { sort: 0, listed: false, names }
-    }
-}
-
-impl Document for Chunk {
-    const KIND: RecordKind = RecordKind("file_chunk");
-
-    fn id(&self) -> String {
-        chunk_id(self.name, self.number)
-    }
-
-    fn tags(&self) -> Tags {
-        Tags { sort: 0, listed: false, names: vec![records::session_tag(&self.session)] }
-    }
-}
-
-// No session's name holds a line break, so no two pairs are written alike.
-fn id(session: &SessionId, path: &FilePath) -> String {
-    format!("{session}\n{path}")
-}
-
-fn folder_tag(session: &SessionId, folder: &FilePath) -> Tag {
-    Tag::new("folder", id(session, folder))
-}
-
-fn chunk_id(name: Uuid, number: usize) -> String {
-    format!("{name}/{number:06}")
-}
 
 /// One writer of a session's files at a time, so that what is checked is still so when it is written: that a folder
 /// is there, that a place is free. Sessions share the locks.
@@ -472,23 +407,6 @@ impl Files for SessionFiles {
     async fn copy(&self, from: &FilePath, to: &FilePath) -> Result<FileInfo, FileError> {
         self.carry(from, to, false).await
     }
-}
-
-/// With the chunks of these contents taken away.
-fn forgetting(mut changes: Changes, content: &Content) -> Changes {
-    if let Content::Chunks { name, count } = content {
-        for number in 0..*count {
-            changes = changes.delete::<Chunk>(&chunk_id(*name, number));
-        }
-    }
-    changes
-}
-
-fn decoded(text: &str) -> Result<Bytes, FileError> {
-    BASE64.decode(text).map(Bytes::from).map_err(|error| {
-        tracing::error!(%error, "the contents of a file cannot be read");
-        FileError::Unavailable
-    })
 }
 
 fn unavailable(error: Error) -> FileError {

@@ -228,6 +228,8 @@ async fn the_rest_of_the_tools_answer_in_their_shapes() {
             ("set_session_state", json!({"changes": {"a": 1}})),
             ("read_session_state", json!({"path": "a"})),
             ("web_fetch", json!({"url": "http://127.0.0.1/"})),
+            ("subtract", json!({"a": 1, "b": 2})),
+            ("multiply", json!({"a": 3, "b": 2})),
         ]),
         says("Done."),
     ])
@@ -247,6 +249,7 @@ async fn the_rest_of_the_tools_answer_in_their_shapes() {
     assert_eq!(results[2]["forecast"].as_array().unwrap().len(), 2);
     assert_eq!(results[3]["in_progress"], 1);
     assert_eq!(results[4], json!({"result": 3, "operation": "add", "a": 1, "b": 2}));
+    assert_eq!([&results[9]["result"], &results[10]["result"]], [-1, 6]);
     assert!(results[5].is_string() && results[8].as_str().unwrap().contains("loopback"), "{results:?}");
 }
 
@@ -366,6 +369,19 @@ async fn a_tool_that_a_file_declares_is_a_capability_for_others() {
     assert_eq!((status, &shown["risk_level"], &shown["name"]), (200, &json!("high"), &json!("shout")));
     let results = stage.results(&stage.talk(&["declarative:shout"]).await).await;
     assert_eq!(results[0]["A"], "B");
+}
+
+#[tokio::test]
+async fn a_session_that_begins_with_a_run_has_the_files_of_its_capabilities_too() {
+    let agent = "---\nmodel: test/model\ncapabilities: [sample_data]\n---\nYou look.\n";
+    let script = vec![calls([("list_directory", json!({"path": "/samples"}))]), says("Three.")];
+    let stage = Stage::with(Setup::default().agent("looker", agent), script).await;
+    let fields = [("message", "Look"), ("stream", "false")];
+    let (status, run) = stage.server.form("/agents/looker/runs", &fields).await;
+    assert_eq!((status, &run["content"]), (200, &json!("Three.")), "{run}");
+    let listed = stage.model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    let listed: Value = serde_json::from_str(listed.as_str().unwrap()).unwrap();
+    assert_eq!(listed["count"], 3);
 }
 
 /// Who is asked and what: a helper by its task, its caller by whether it has its answers.
