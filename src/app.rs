@@ -16,7 +16,6 @@ use crate::api::body::Limits;
 use crate::api::everruns::Pulse;
 use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
-use crate::capability::Capability;
 use crate::capability::egress::{Egress, Reach};
 use crate::capability::registry::Registry;
 use crate::capability::skills::{self, Skill};
@@ -27,7 +26,7 @@ use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models};
-use crate::runtime::catalog::{Catalog, Fault};
+use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
 use crate::servers::Servers;
@@ -223,9 +222,9 @@ const SKILLS: &str = "skills";
 fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    let servers = servers.capabilities().map(|server| server as Arc<dyn Capability>);
-    let own = servers.chain(skills::capabilities(skills));
-    Ok(own.fold(Registry::builtin(Egress::new()), Registry::with))
+    let builtin = Registry::builtin(Egress::new());
+    let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
+    Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }
 
 /// The MCP servers of a configuration, still without connections.
@@ -241,14 +240,12 @@ fn servers(config: &Config) -> Result<Servers> {
 /// Says whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
-/// What does not fit in the configuration of MCP servers, or is no skill.
-pub fn check_tools(
-    config: &Config,
-) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+/// What does not fit in the configuration of MCP servers, or in a skill.
+pub fn check_tools(config: &Config) -> Result<Box<CheckTools<'static>>> {
     let registry = registry(config, &servers(config)?)?;
-    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+    Ok(Box::new(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
         registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
-    })
+    }))
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

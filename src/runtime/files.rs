@@ -283,9 +283,9 @@ impl SessionFiles {
             first.get_or_insert_with(|| copy.info.clone());
             changes = changes.create(&copy);
         }
-        self.documents.write(changes).await.map_err(|error| match error {
-            Error::Conflict(_) => FileError::Exists(to.clone()),
-            error => unavailable(error),
+        self.documents.write(changes).await.map_err(|error| {
+            let taken = matches!(error, Error::Conflict(_));
+            if taken { FileError::Exists(to.clone()) } else { unavailable(error) }
         })?;
         first.ok_or(FileError::Unavailable)
     }

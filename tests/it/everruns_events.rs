@@ -289,10 +289,10 @@ async fn deltas_are_live_and_a_client_comes_back_to_the_rest_of_an_answer_even_a
         "session.idled",
     ];
     assert_eq!(kinds, expected);
-    let deltas = rest.iter().filter(|frame| frame.event == "output.message.delta");
+    let mut deltas = rest.iter().filter(|frame| frame.event == "output.message.delta");
     let text: String = deltas.clone().map(|frame| frame.data["data"]["delta"].as_str().unwrap()).collect();
     assert_eq!(text, "Four five six.");
-    assert_eq!(deltas.last().unwrap().data["data"]["accumulated"], "Four five six.");
+    assert_eq!(deltas.next_back().unwrap().data["data"]["accumulated"], "Four five six.");
     let events = talk.events(&server, "").await;
     let mut told = PLAIN.to_vec();
     told.insert(6, "reason.recovered");

@@ -58,6 +58,7 @@ mod everruns_files;
 mod everruns_sessions;
 mod everruns_streams;
 mod everruns_tools;
+mod mcp;
 mod teams;
 mod waiting;
 mod workflows;

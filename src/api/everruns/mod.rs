@@ -19,6 +19,8 @@ mod file_body;
 mod files;
 mod harnesses;
 pub mod ids;
+mod mcp_body;
+mod mcp_servers;
 pub mod message_form;
 mod messages;
 pub mod models;

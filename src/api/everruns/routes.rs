@@ -5,7 +5,8 @@
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agents, capabilities, channels, event_routes, files, harnesses, messages, sessions, storage, turns,
+    agents, capabilities, channels, event_routes, files, harnesses, mcp_servers, messages, sessions, storage,
+    turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -37,6 +38,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         turns::table(),
         capabilities::table(),
         harnesses::table(),
+        mcp_servers::table(),
         files::table(),
         storage::table(),
     ];
