@@ -190,6 +190,7 @@ async fn open(
 ) -> Result<Runtime> {
     let registry = registry(config, servers)?;
     let catalog = catalog(config, &registry)?;
+    let registry = registry.declaring(catalog.declared_tools());
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
