@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 pub use self::files::Files;
 pub use self::storage::Storage;
 use crate::domain::Object;
-use crate::domain::id::{RunId, SessionId, UserId};
+use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::tool::{ToolResult, ToolSpec};
 
 /// A member of the registry.
@@ -203,6 +203,11 @@ pub trait Tool: Send + Sync + 'static {
     /// What the model sees and a restart may do.
     fn spec(&self) -> &ToolSpec;
 
+    /// Whether models are told of it. One that they are not told of answers those that call it all the same.
+    fn is_offered(&self) -> bool {
+        true
+    }
+
     /// Does it. Arguments have been checked against the schema; a failure is a result the model reads. The
     /// future is dropped when the call takes too long or its run is cancelled: leave nothing running.
     async fn call(&self, call: Invocation<'_>) -> ToolResult;
@@ -239,6 +244,8 @@ pub trait Host: Send + Sync {
 /// Who calls a tool, and where.
 #[derive(Debug, Clone)]
 pub struct Scene {
+    /// Whose data the run works on.
+    pub owner: Owner,
     /// The session.
     pub session: SessionId,
     /// The run.
