@@ -29,6 +29,7 @@ use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
+use crate::triage::norm::TriageCapability;
 
 /// A server that is ready to run.
 pub struct App {
@@ -50,13 +51,17 @@ impl App {
     /// # Errors
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
-        let runtime = runtime(config, config.store).await?;
+        let norm = Arc::new(TriageCapability::default());
+        let runtime = runtime_with(config, config.store, norm.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
+        let triage = Triage::new(runtime.clone());
+        norm.serve(&triage);
+        triage.resume().await?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
-            triage: Triage::new(runtime.clone()),
+            triage,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -159,7 +164,11 @@ fn connections(config: &Config) -> usize {
 /// # Errors
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
-    let registry = registry();
+    runtime_with(config, store, Arc::default()).await
+}
+
+async fn runtime_with(config: &Config, store: StoreConfig, norm: Arc<TriageCapability>) -> Result<Runtime> {
+    let registry = registry().with(norm);
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -205,7 +214,11 @@ fn registry() -> Registry {
 /// # Errors
 /// A sentence for the writer of the file.
 pub fn check_tools(capabilities: &[CapabilityRef], tools: &[DeclaredTool]) -> Result<(), String> {
-    registry().compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+    registry()
+        .with(Arc::new(TriageCapability::default()))
+        .compose(capabilities, tools)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

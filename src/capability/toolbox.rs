@@ -75,7 +75,8 @@ impl Toolbox {
 
     /// The tools as a model is told of them, in order.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        let offered = self.order.iter().filter_map(|name| self.get(name)).filter(|entry| entry.tool.is_offered());
+        let offered =
+            self.order.iter().filter_map(|name| self.get(name)).filter(|entry| entry.tool.is_offered());
         offered.map(|entry| entry.spec().clone()).collect()
     }
 
