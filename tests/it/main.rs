@@ -62,6 +62,7 @@ mod workflows;
 mod triage_feed;
 mod triage_issues;
 mod triage_links;
+mod triage_norm;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;
