@@ -13,10 +13,12 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Clear, Tokens};
 use crate::api::body::Limits;
+use crate::api::everruns::Pulse;
 use crate::api::server::Bounds;
 use crate::api::{self, ApiState, ServerInfo};
-use crate::capability::egress::Egress;
+use crate::capability::egress::{Egress, Reach};
 use crate::capability::registry::Registry;
+use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
@@ -27,6 +29,7 @@ use crate::llm::{Model, Models};
 use crate::runtime::catalog::{Catalog, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::{Parts, Runtime};
+use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
 use crate::triage::norm::TriageCapability;
@@ -51,8 +54,10 @@ impl App {
     /// # Errors
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
+        let servers = Arc::new(servers(config)?);
         let norm = Arc::new(TriageCapability::default());
-        let runtime = runtime_with(config, config.store, norm.clone()).await?;
+        let runtime = open(config, config.store, &servers, norm.clone()).await?;
+        servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
@@ -62,6 +67,7 @@ impl App {
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
             triage,
+            servers,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -76,7 +82,13 @@ impl App {
                 body: Duration::from_secs(config.server.body_seconds),
             },
             streams: Arc::new(Semaphore::new(config.server.most_streams.min(Semaphore::MAX_PERMITS))),
-            everruns: api::everruns::Shared::default(),
+            everruns: api::everruns::Shared {
+                pulse: Pulse {
+                    heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
+                    cycle: Duration::from_secs(config.server.stream_cycle_seconds),
+                },
+                ..Default::default()
+            },
             docs: true,
         });
         let (server, address) = listen(config, state)?;
@@ -164,11 +176,19 @@ fn connections(config: &Config) -> usize {
 /// # Errors
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
-    runtime_with(config, store, Arc::default()).await
+    let servers = Arc::new(servers(config)?);
+    let runtime = open(config, store, &servers, Arc::default()).await?;
+    servers.warm();
+    Ok(runtime)
 }
 
-async fn runtime_with(config: &Config, store: StoreConfig, norm: Arc<TriageCapability>) -> Result<Runtime> {
-    let registry = registry().with(norm);
+async fn open(
+    config: &Config,
+    store: StoreConfig,
+    servers: &Arc<Servers>,
+    norm: Arc<TriageCapability>,
+) -> Result<Runtime> {
+    let registry = registry(config, servers)?.with(norm);
     let catalog = catalog(config, &registry)?;
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
@@ -180,7 +200,7 @@ async fn runtime_with(config: &Config, store: StoreConfig, norm: Arc<TriageCapab
         models,
         registry,
         catalog,
-        extensions: Vec::new(),
+        extensions: vec![servers.clone()],
         vault: vault()?,
         clock,
         queue_depth,
@@ -205,20 +225,38 @@ fn vault() -> Result<Option<Vault>> {
     }
 }
 
-fn registry() -> Registry {
-    Registry::builtin(Egress::new())
+/// Where skills are, in the folder of agents.
+const SKILLS: &str = "skills";
+
+fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
+    let skills = Skill::load_all(&config.agents.join(SKILLS));
+    let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
+    let builtin = Registry::builtin(Egress::new()).with(Arc::new(TriageCapability::default()));
+    let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
+    Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }
 
-/// Whether these capabilities and tools make an agent; if not, why.
+/// The MCP servers of a configuration, still without connections.
+fn servers(config: &Config) -> Result<Servers> {
+    let reach = Reach::new(None, &config.network.allow_private).map_err(anyhow::Error::msg)?;
+    let configured = config.mcp.iter().map(|(name, server)| {
+        let settings = server.settings(name).map_err(anyhow::Error::msg);
+        Ok((settings.with_context(|| format!("MCP server `{name}`"))?, server.accept_changes))
+    });
+    Ok(Servers::new(configured.collect::<Result<_>>()?, Egress::new(), reach))
+}
+
+/// Says whether these capabilities and tools make an agent; if not, why.
 ///
 /// # Errors
-/// A sentence for the writer of the file.
-pub fn check_tools(capabilities: &[CapabilityRef], tools: &[DeclaredTool]) -> Result<(), String> {
-    registry()
-        .with(Arc::new(TriageCapability::default()))
-        .compose(capabilities, tools)
-        .map(drop)
-        .map_err(|error| error.to_string())
+/// What does not fit in the configuration of MCP servers, or in a skill.
+pub fn check_tools(
+    config: &Config,
+) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+    let registry = registry(config, &servers(config)?)?;
+    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+        registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {

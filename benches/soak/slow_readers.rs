@@ -15,8 +15,8 @@ const READERS: usize = 3;
 /// What the stuck ones may cost together.
 const MOST_MIB: u64 = 32;
 
-/// What those may cost that come when all is over: to find their place, the whole run is read once for each.
-const MOST_LATE_MIB: u64 = 256;
+/// What those may cost that come when all is over, some of them for the second half.
+const MOST_LATE_MIB: u64 = 32;
 
 /// Rounds without stuck readers, after which memory stays where it is.
 const WARM_UP: usize = 3;
@@ -46,7 +46,7 @@ pub(crate) async fn slow_readers(order: Order) -> String {
         before = Vitals::of(server.process()).kib;
         if round == WARM_UP {
             for _ in 0..order.count {
-                stuck.push(stuck_reader(&server, &path).await);
+                stuck.push(stuck_reader(&server, &path, None).await);
             }
         }
         let session = [("session_id", first[0]["session_id"].as_str().unwrap())];
@@ -61,10 +61,13 @@ pub(crate) async fn slow_readers(order: Order) -> String {
         to_end(starter).await;
         during = Vitals::of(server.process()).kib;
         if round == WARM_UP {
-            // As many again, who come when all is over.
-            for _ in 0..order.count {
-                stuck.push(stuck_reader(&server, &path).await);
+            // As many again, who come when all is over; every other one has the first half.
+            for number in 0..order.count {
+                let has = (number % 2 == 1).then_some(seen[0].len() / 2);
+                stuck.push(stuck_reader(&server, &path, has).await);
             }
+            // They have been told where they stand, and so all that was read to find it.
+            join_all(stuck.iter().map(TcpStream::readable)).await;
             let late = server.send_form(&path, &session).await;
             assert!(text(&to_end(events(late)).await) == expected, "a late reader got something else");
         }
@@ -84,12 +87,14 @@ pub(crate) async fn slow_readers(order: Order) -> String {
     )
 }
 
-async fn stuck_reader(server: &Server, path: &str) -> TcpStream {
+/// Asks for what follows an event, or for everything, and reads nothing of it.
+async fn stuck_reader(server: &Server, path: &str, has: Option<usize>) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
     let mut socket = socket.connect(address).await.unwrap();
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n");
-    socket.write_all((head + "Content-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+    let last = has.map_or_else(String::new, |has| format!("Last-Event-ID: {has}\r\n"));
+    socket.write_all((head + &last + "Content-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
     socket
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::{
 use actix_web::web::{self, Bytes, ServiceConfig};
 
 use super::endpoint::{Endpoint, mount};
-use super::{ServerInfo, agentos};
+use super::{ServerInfo, agentos, everruns};
 
 const PAGE: &str = include_str!("docs/index.html");
 const SCRIPT: &str = include_str!("docs/app.js");
@@ -17,13 +17,8 @@ const ICON: &str = include_str!("docs/icon.svg");
 /// What the page may load: itself.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Mounts `/openapi.json`, and the page at `/docs` and `/redoc`.
+/// Mounts `/openapi.json`, the Everruns surface's description, and the page at `/docs` and `/redoc`.
 pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
-    let document = Bytes::from(agentos::document(server).to_json().unwrap_or_default());
-    let document = move || {
-        let document = document.clone();
-        async move { HttpResponse::Ok().content_type("application/json").body(document) }
-    };
     let page = || async { file("text/html; charset=utf-8", PAGE) };
     let script = || async { file("text/javascript; charset=utf-8", SCRIPT) };
     let style = || async { file("text/css; charset=utf-8", STYLE) };
@@ -36,7 +31,16 @@ pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
         Endpoint::get("/docs/icon.svg", icon),
     ];
     mount(pages, routes);
-    routes.service(web::resource("/openapi.json").route(web::get().to(document)));
+    for (path, document) in
+        [("/openapi.json", agentos::document(server)), (everruns::DOCUMENT_PATH, everruns::document(server))]
+    {
+        let document = Bytes::from(document.to_json().unwrap_or_default());
+        let document = move || {
+            let document = document.clone();
+            async move { HttpResponse::Ok().content_type("application/json").body(document) }
+        };
+        routes.service(web::resource(path).route(web::get().to(document)));
+    }
 }
 
 fn file(kind: &'static str, text: &'static str) -> HttpResponse {

@@ -20,6 +20,9 @@ use super::{guard, once};
 /// The name of the way to authenticate, in documents.
 pub const BEARER: &str = "HTTPBearer";
 
+/// How a place in a path ends that takes the whole rest, slashes included.
+pub const REST: &str = ":.*}";
+
 /// A route and its description.
 pub struct Endpoint {
     /// As in `GET`.
@@ -142,7 +145,8 @@ impl Endpoint {
     }
 
     fn new(method: HttpMethod, path: String, route: Route) -> Self {
-        let places = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let shown = shown(&path);
+        let places = shown.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut operation = OperationBuilder::new();
         for place in places {
             operation =
@@ -270,7 +274,7 @@ impl Endpoint {
     pub fn describe(self) -> (HttpMethod, String, Operation, Vec<(String, RefOr<Schema>)>) {
         let scopes: [&str; 0] = [];
         let (method, path, schemas, open, once) =
-            (self.method, self.path, self.schemas, self.open, self.once);
+            (self.method, shown(&self.path), self.schemas, self.open, self.once);
         let mut operation = self.operation;
         if !open {
             operation = operation.security(SecurityRequirement::new(BEARER, scopes));
@@ -296,6 +300,11 @@ impl Endpoint {
         T::schemas(&mut self.schemas);
         RefOr::Ref(Ref::from_schema_name(name))
     }
+}
+
+/// The path as documents have it: a place that takes the whole rest is a place like others.
+fn shown(path: &str) -> String {
+    path.replace(REST, "}")
 }
 
 /// An answer that tells what went wrong.

@@ -19,13 +19,13 @@ use super::caller::Caller;
 use super::dress::{self, Dress};
 use super::pace::Floor;
 use super::problem::Problem;
-use super::unread;
+use super::{everruns, unread};
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What anybody may ask; `OPTIONS` beside it, on every path. A socket asks for the token itself.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
     "/",
     "/health",
     "/info",
@@ -35,6 +35,7 @@ const OPEN: [&str; 10] = [
     "/docs/icon.svg",
     "/redoc",
     "/openapi.json",
+    everruns::DOCUMENT_PATH,
     "/workflows/ws",
 ];
 

@@ -37,6 +37,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::Tokens;
 use crate::runtime::Runtime;
+use crate::servers::Servers;
 use crate::triage::Triage;
 use body::Limits;
 use problem::Problem;
@@ -47,6 +48,8 @@ pub struct ApiState {
     pub runtime: Runtime,
     /// The boards of issues.
     pub triage: Triage,
+    /// The servers that speak MCP.
+    pub servers: Arc<Servers>,
     /// Knows who may come in.
     pub tokens: Arc<Tokens>,
     /// What the server says about itself.

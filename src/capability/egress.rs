@@ -160,6 +160,15 @@ impl Egress {
             .unwrap_or(Err(EgressError::TimedOut(limits.deadline)))
     }
 
+    /// A client for this URL and no other, for a protocol that speaks HTTP itself. It follows no redirect, and has no
+    /// deadlines of its own but one to connect.
+    ///
+    /// # Errors
+    /// The URL may not be asked for.
+    pub(super) async fn client_for(&self, url: &Url, reach: &Reach) -> Result<Client, EgressError> {
+        self.client(reach.passage(url)?).await
+    }
+
     async fn follow(&self, mut request: Request, reach: &Reach, max: usize) -> Result<Response, EgressError> {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.hop(&request, reach).await?;

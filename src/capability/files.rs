@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::domain::file::{FileInfo, FilePath};
+use crate::domain::time::Timestamp;
 
 /// What can be done with a session's files. All of it is done when it returns; repeating it with the same arguments
 /// comes to the same.
@@ -53,6 +54,8 @@ pub enum Onto {
     Nothing,
     /// A file.
     File,
+    /// A file as it was last written at this moment: no two writes of a file have the same.
+    Unchanged(Timestamp),
 }
 
 /// What a write came to.
@@ -82,6 +85,9 @@ pub enum FileError {
     /// A folder that is not empty.
     #[error("`{0}` is not empty")]
     NotEmpty(FilePath),
+    /// A file that somebody else has written meanwhile.
+    #[error("`{0}` was changed meanwhile; read it again")]
+    Changed(FilePath),
     /// A file that refuses writes.
     #[error("`{0}` is read-only")]
     ReadOnly(FilePath),

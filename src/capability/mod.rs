@@ -8,9 +8,14 @@ mod declared;
 pub mod egress;
 pub mod files;
 pub mod http;
+pub mod mcp;
+pub mod memory;
 pub mod process;
 pub mod registry;
+pub mod search;
+pub mod skills;
 pub mod storage;
+mod tool_search;
 pub mod toolbox;
 
 use std::borrow::Cow;
@@ -22,6 +27,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::files::Files;
+pub use self::memory::Memory;
 pub use self::storage::Storage;
 use crate::domain::Object;
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
@@ -208,6 +214,17 @@ pub trait Tool: Send + Sync + 'static {
         true
     }
 
+    /// Calls of one answer that share a class are made one after the other, in the order of the answer; others side
+    /// by side.
+    fn class(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it is the one that searches for the others.
+    fn is_search(&self) -> bool {
+        false
+    }
+
     /// Does it. Arguments have been checked against the schema; a failure is a result the model reads. The
     /// future is dropped when the call takes too long or its run is cancelled: leave nothing running.
     async fn call(&self, call: Invocation<'_>) -> ToolResult;
@@ -239,6 +256,9 @@ pub trait Host: Send + Sync {
 
     /// What the session keeps by name.
     fn storage(&self) -> &dyn Storage;
+
+    /// What is remembered of the user from session to session.
+    fn memory(&self) -> &dyn Memory;
 }
 
 /// Who calls a tool, and where.

@@ -19,7 +19,7 @@ use super::{Invocation, Tool};
 use crate::domain::tool::{MAX_RESULT_BYTES, ToolResult, ToolSpec};
 
 /// What of our environment a program sees.
-const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "TZ"];
+pub(super) const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "TZ"];
 /// The member of the input that holds the call's key.
 const KEY: &str = "idempotency_key";
 /// The end of stderr that is shown when a program fails, in bytes.
@@ -157,10 +157,10 @@ impl Ended {
 
 /// Kills a process group when dropped. Of a group with members left the number cannot be given out again, and
 /// an empty one is asked right after its leader ended, so no stranger is hit.
-struct Group(Option<Pid>);
+pub(super) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(leader: &Child) -> Self {
+    pub(super) fn of(leader: &Child) -> Self {
         Self(leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 }

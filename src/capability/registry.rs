@@ -136,6 +136,7 @@ impl Registry {
         additions: &Additions,
         faults: &mut Vec<ComposeError>,
     ) -> Toolbox {
+        let refs: &Vec<_> = &refs.iter().cloned().map(CapabilityRef::named).collect();
         let mut ordered = Vec::new();
         self.resolve_all(refs, &mut ordered, faults);
         let of_agent = ordered.len();

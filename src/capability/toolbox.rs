@@ -1,15 +1,16 @@
 //! The tools of one agent, ready to be offered and called: names, schemas, compiled checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
 use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
+use super::tool_search::{self, MOST_OFFERED, SEARCH_TOOLS, ToolSearch};
 use super::{Host, Later, Mount, Tool};
 use crate::domain::Object;
-use crate::domain::tool::{ToolCall, ToolSpec};
+use crate::domain::tool::{ToolCall, ToolResult, ToolSpec};
 
 /// What an agent's capabilities and declared tools come to. Schemas are compiled once, here: keep it in an
 /// [`Arc`] and share it between runs.
@@ -71,6 +72,45 @@ impl Toolbox {
         self.order.push(name.clone());
         self.tools.insert(name, Arc::new(ToolEntry { tool, whole, asked }));
         Ok(())
+    }
+
+    /// With a tool to search for the others, where they are too many to tell a model of at once.
+    #[must_use]
+    pub fn searchable(mut self) -> Self {
+        let known = |name: &str| self.order.iter().any(|one| one == name);
+        let own = self.get(SEARCH_TOOLS).is_some_and(|entry| entry.tool.is_search());
+        if self.order.len() > MOST_OFFERED + usize::from(own) && (own || !known(SEARCH_TOOLS)) {
+            self.order.retain(|name| name != SEARCH_TOOLS);
+            self.tools.remove(SEARCH_TOOLS);
+            let search = ToolSearch::over(self.specs());
+            self.prompts.retain(|prompt| prompt != tool_search::PROMPT);
+            self.prompts.push(tool_search::PROMPT.to_owned());
+            if let Err(reason) = self.add(Arc::new(search)) {
+                tracing::error!("the tools cannot be searched: {reason}");
+            }
+        }
+        self
+    }
+
+    /// The tools that a model is offered after these calls, in order: all of them, or, where they are searched for,
+    /// those that were found or called. It follows from the calls alone, so it is the same after a restart.
+    pub fn offered<'a>(
+        &self,
+        calls: impl Iterator<Item = (&'a ToolCall, Option<&'a ToolResult>)>,
+    ) -> Vec<ToolSpec> {
+        if !self.get(SEARCH_TOOLS).is_some_and(|entry| entry.tool.is_search()) {
+            return self.specs();
+        }
+        let mut offered = BTreeSet::from([SEARCH_TOOLS.to_owned()]);
+        for (call, result) in calls {
+            offered.insert(call.name.clone());
+            if call.name == SEARCH_TOOLS {
+                offered.extend(result.map(tool_search::found).unwrap_or_default());
+            }
+        }
+        let mut specs = self.specs();
+        specs.retain(|spec| offered.contains(&spec.name));
+        specs
     }
 
     /// The tools as a model is told of them, in order.

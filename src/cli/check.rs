@@ -4,16 +4,21 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::app;
 use crate::config::Config;
 use crate::domain::spec::ComponentKind;
-use crate::runtime::catalog::{Catalog, CheckTools};
+use crate::runtime::catalog::Catalog;
 
 /// Reads the agents of a configuration that has been loaded. Faults go to stderr, a summary to stdout.
-pub fn run(config: &Config, check: &CheckTools<'_>) -> ExitCode {
-    match Catalog::load(&config.agents, &config.catalog_defaults(check)) {
+pub fn run(config: Config) -> ExitCode {
+    let check = match app::check_tools(&config) {
+        Ok(check) => check,
+        Err(fault) => return refuse(&[format!("{fault:#}")]),
+    };
+    match Catalog::load(&config.agents, &config.catalog_defaults(&check)) {
         Ok(catalog) => {
             // A reader that has gone away is no reason to say that the files are wrong.
-            let _gone = writeln!(io::stdout(), "{}", summary(config, &catalog));
+            let _gone = writeln!(io::stdout(), "{}", summary(&config, &catalog));
             ExitCode::SUCCESS
         }
         Err(faults) => refuse(&faults),

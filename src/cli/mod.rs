@@ -144,7 +144,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Serve(settings) => with(&settings, serve::run),
-        Command::Check(settings) => with(&settings, |config| check::run(&config, &crate::app::check_tools)),
+        Command::Check(settings) => with(&settings, check::run),
         Command::Chat { component, session, settings } => {
             with(&settings, |config| chat::run(config, &component, session.as_deref()))
         }

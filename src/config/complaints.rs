@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Secret};
+use crate::capability::egress::Reach;
 use crate::runtime::catalog::fault::listed;
 
 /// Something that does not fit.
@@ -27,6 +28,7 @@ impl Config {
             ("name", self.name.trim().is_empty().then(|| "must not be empty".into())),
             ("default_model", self.check_default_model()),
             ("server.cors_origins", self.server.cors_origins.iter().find_map(|origin| check_origin(origin))),
+            ("network.allow_private", Reach::new(None, &self.network.allow_private).err()),
             ("server.json_bytes", at_least_one(self.server.json_bytes)),
             ("server.multipart_bytes", at_least_one(self.server.multipart_bytes)),
             ("server.workers", at_least_one(self.server.workers)),
@@ -36,6 +38,8 @@ impl Config {
             ("server.write_seconds", a_time(self.server.write_seconds)),
             ("server.most_connections", at_least_one(self.server.most_connections)),
             ("server.most_streams", at_least_one(self.server.most_streams)),
+            ("server.stream_heartbeat_seconds", a_time(self.server.stream_heartbeat_seconds)),
+            ("server.stream_cycle_seconds", a_time(self.server.stream_cycle_seconds)),
             ("runs.most_at_once", at_least_one(self.runs.most_at_once)),
         ];
         let complaint = |(key, message): (&str, Option<String>)| {

@@ -21,6 +21,12 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 const NO_KEYS: [&str; 5] =
     ["RUNHOLD_CONFIG", "RUNHOLD_IDEMPOTENCY_KEY", "RUNHOLD_RUN", "RUNHOLD_SESSION", "RUNHOLD_USER"];
 
+/// Names that other servers gave to what is a key here, and the variable of that key, which counts before them.
+const OTHER_NAMES: [(&str, &str); 2] = [
+    ("SSE_HEARTBEAT_INTERVAL_SECS", "RUNHOLD_SERVER__STREAM_HEARTBEAT_SECONDS"),
+    ("SSE_REALTIME_CYCLE_SECS", "RUNHOLD_SERVER__STREAM_CYCLE_SECONDS"),
+];
+
 /// Something wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigFault {
@@ -77,7 +83,7 @@ impl Layers {
         }
         let mut variables = BTreeMap::new();
         for (name, value) in env.iter().filter(|(name, _)| !NO_KEYS.contains(&name.as_str())) {
-            let Some(rest) = name.strip_prefix("RUNHOLD_") else { continue };
+            let Some(rest) = key_of(name, env) else { continue };
             let path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
             match variable(name, &path, value) {
                 Ok(said) => {
@@ -113,6 +119,12 @@ impl Layers {
         let (source, at) = found.unwrap_or((&self.defaults, At::START));
         ConfigFault::File(source.fault(at, message))
     }
+}
+
+/// What of a variable's name names a key; `None` if it names none.
+fn key_of<'a>(name: &'a str, env: &BTreeMap<String, String>) -> Option<&'a str> {
+    let other = OTHER_NAMES.iter().find(|(other, own)| *other == name && !env.contains_key(*own));
+    other.map_or(name, |(_, own)| *own).strip_prefix("RUNHOLD_")
 }
 
 fn open(file: &Path) -> Result<(Source, Table), Fault> {

@@ -6,6 +6,7 @@
 mod complaints;
 mod keys;
 mod layers;
+mod mcp;
 mod provider;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 pub use complaints::Complaint;
 pub use keys::known_keys;
 pub use layers::{ConfigFault, DEFAULTS};
+pub use mcp::McpConfig;
 pub use provider::{ProviderConfig, ProviderKind};
 
 use crate::domain::id::ModelName;
@@ -73,6 +75,12 @@ pub struct Config {
     /// Who answers, by name.
     #[serde(default)]
     pub providers: BTreeMap<String, ProviderConfig>,
+    /// Servers with tools, by name.
+    #[serde(default)]
+    pub mcp: BTreeMap<String, McpConfig>,
+    /// Other machines.
+    #[serde(default)]
+    pub network: NetworkConfig,
     /// Runs.
     #[serde(default)]
     pub runs: RunsConfig,
@@ -117,6 +125,18 @@ pub struct ServerConfig {
     pub most_connections: usize,
     /// Streams of events at a time; more are answered 503.
     pub most_streams: usize,
+    /// After so long without an event a comment is sent on a stream of a session, in seconds.
+    pub stream_heartbeat_seconds: u64,
+    /// After about so long a client of such a stream is asked to come back, in seconds.
+    pub stream_cycle_seconds: u64,
+}
+
+/// Other machines.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Hosts and networks that MCP servers and providers added over an API may be in though they are private.
+    pub allow_private: Vec<String>,
 }
 
 /// Runs.
@@ -146,6 +166,7 @@ impl Config {
         let layers = layers::Layers::read(file.or(named.as_deref()), &env)?;
         let mut config = layers.merged()?;
         let mut complaints = provider::complete(&mut config.providers, &env);
+        complaints.extend(mcp::complete(&mut config.mcp, &env));
         complaints.extend(config.check());
         if complaints.is_empty() {
             return Ok(config);

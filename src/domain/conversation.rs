@@ -1,6 +1,6 @@
 //! What later runs of a conversation are shown of a run that is over, however it ended.
 
-use super::fact::{Failure, Outcome};
+use super::fact::{Failure, INTERRUPTED, Outcome};
 use super::message::{Input, Message};
 use super::view::{RunView, Turn};
 
@@ -39,17 +39,57 @@ impl RunView {
     }
 }
 
+/// What kind of failure it was, as a person needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The provider has too much to do.
+    RateLimited,
+    /// The conversation is longer than the model reads.
+    TooLong,
+    /// There is nobody to ask.
+    NoModel,
+    /// The run reached its own limit.
+    Limit,
+    /// The server's own.
+    Internal,
+    /// Anything else of a model or its provider.
+    Model,
+}
+
 impl Failure {
+    /// What kind it is. Providers say some things only in words; these are looked for in what they said.
+    pub fn trouble(&self) -> Trouble {
+        match self.code.as_str() {
+            "unknown_provider" => Trouble::NoModel,
+            "limit" => Trouble::Limit,
+            "internal" | INTERRUPTED | "invalid_agent" | "invalid_instructions" => Trouble::Internal,
+            _ if ["context_length", "context length", "context window"]
+                .iter()
+                .any(|word| self.says(word)) =>
+            {
+                Trouble::TooLong
+            }
+            _ if self.says("answered 429") => Trouble::RateLimited,
+            _ => Trouble::Model,
+        }
+    }
+
+    fn says(&self, word: &str) -> bool {
+        self.message.contains(word)
+    }
+
     /// What a person is told in place of the answer: nothing of what a provider said.
     pub fn apology(&self) -> &'static str {
-        match self.code.as_str() {
-            "rate_limited" => {
-                "I'm sorry, the model is handling too many requests right now. Please try again later."
+        match self.trouble() {
+            Trouble::RateLimited => {
+                "I'm sorry, the model has too many requests to answer right now. Please try again later."
             }
-            "context_length_exceeded" => "I'm sorry, this conversation has become too long for the model.",
-            "unknown_provider" => "I'm sorry, there is no model that could answer.",
-            "limit" => "I'm sorry, I reached the limit of what I may do for one request.",
-            _ => "I'm sorry, I could not answer because of a problem with the model. Please try again.",
+            Trouble::TooLong => "I'm sorry, this conversation has become too long for the model.",
+            Trouble::NoModel => "I'm sorry, there is no model that could answer.",
+            Trouble::Limit => "I'm sorry, I reached the limit of what I may do for one request.",
+            Trouble::Internal | Trouble::Model => {
+                "I'm sorry, something went wrong while I was answering. Please try again."
+            }
         }
     }
 }

@@ -336,6 +336,14 @@ pub enum Piece {
     Reasoning(String),
 }
 
+impl Piece {
+    /// What it says.
+    pub fn text(&self) -> &str {
+        let (Self::Text(text) | Self::Reasoning(text)) = self;
+        text
+    }
+}
+
 /// What somebody decided about a call that waited.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {

@@ -27,6 +27,9 @@ pub enum BadPath {
     /// Over [`MAX_PATH_BYTES`].
     #[error("a path must be at most {MAX_PATH_BYTES} bytes long")]
     TooLong,
+    /// Its first name begins with `_`.
+    #[error("a path must not begin with `_`: such names are reserved")]
+    Reserved,
 }
 
 impl FilePath {
@@ -35,7 +38,8 @@ impl FilePath {
         Self("/".into())
     }
 
-    /// Reads a path: relative ones begin at the root, `/workspace` is the root too, doubled slashes and dots fall away.
+    /// Reads a path: relative ones begin at the root, `/workspace` is the root too, doubled slashes and dots
+    /// fall away. What comes out of it reads as itself.
     ///
     /// # Errors
     /// What no path may hold.
@@ -47,9 +51,7 @@ impl FilePath {
             return Err(BadPath::Control);
         }
         let mut names = text.split('/').filter(|name| !name.is_empty() && *name != ".").peekable();
-        if text.starts_with('/') {
-            let _ = names.next_if_eq(&"workspace");
-        }
+        while names.next_if_eq(&"workspace").is_some() {}
         let mut path = String::with_capacity(text.len() + 1);
         for name in names {
             if name == ".." {
@@ -62,6 +64,15 @@ impl FilePath {
             path.push('/');
         }
         Ok(Self(path))
+    }
+
+    /// Reads a path that clients and models may use: not below a name that begins with `_`.
+    ///
+    /// # Errors
+    /// What no such path may hold.
+    pub fn parse_open(text: &str) -> Result<Self, BadPath> {
+        let path = Self::parse(text)?;
+        if path.0.starts_with("/_") { Err(BadPath::Reserved) } else { Ok(path) }
     }
 
     /// As text, from `/`.
@@ -133,4 +144,42 @@ pub struct FileInfo {
     pub created: Timestamp,
     /// When it was last written.
     pub updated: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_one_of_many_spellings_and_then_as_itself() {
+        let spellings = [
+            ("", "/"),
+            ("/workspace", "/"),
+            ("/workspace/workspace/x", "/x"),
+            ("workspace/x", "/x"),
+            ("//a/./b/", "/a/b"),
+            ("a/workspace", "/a/workspace"),
+            ("...", "/..."),
+        ];
+        for (written, read) in spellings {
+            let path = FilePath::parse(written).unwrap();
+            assert_eq!(path.as_str(), read, "{written}");
+            assert_eq!(FilePath::parse(path.as_str()).unwrap(), path);
+        }
+        assert_eq!(FilePath::parse("/a/../b"), Err(BadPath::Upwards));
+        assert_eq!(FilePath::parse("/a\0"), Err(BadPath::Control));
+        assert_eq!(FilePath::parse(&"a".repeat(1025)), Err(BadPath::TooLong));
+        assert_eq!(FilePath::parse_open("/workspace/_x/y"), Err(BadPath::Reserved));
+        assert_eq!(FilePath::parse_open("/x/_y").unwrap().as_str(), "/x/_y");
+    }
+
+    #[test]
+    fn below_is_a_matter_of_whole_names() {
+        let path = |text| FilePath::parse(text).unwrap();
+        assert!(path("/a/b").is_below(&path("/a")) && path("/a").is_below(&FilePath::root()));
+        assert!(!path("/ab").is_below(&path("/a")) && !path("/a").is_below(&path("/a")));
+        assert_eq!(path("/a/b").parent(), Some(path("/a")));
+        assert_eq!((path("/a").parent(), FilePath::root().parent()), (Some(FilePath::root()), None));
+    }
 }

@@ -138,6 +138,17 @@ pub struct AgentSpec {
     pub additions: Additions,
 }
 
+impl AgentSpec {
+    /// Whom it may hand tasks to: `None` if it may not, `Some(None)` if to all agents.
+    pub fn subagents(&self) -> Option<Option<Vec<ComponentId>>> {
+        let mut given = self.additions.capabilities.iter().chain(&self.capabilities);
+        let config = &given.find(|one| one.id == SUBAGENTS)?.config;
+        let named = config.get("agents").and_then(Value::as_array);
+        let ids = |named: &Vec<Value>| named.iter().filter_map(|id| id.as_str()?.parse().ok()).collect();
+        Some(named.map(ids))
+    }
+}
+
 /// Where a component comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,6 +191,21 @@ pub struct CapabilityRef {
     /// As its schema says.
     #[serde(default)]
     pub config: Value,
+}
+
+impl CapabilityRef {
+    /// As registries know it: `mcp` with a `server` in its settings is that server's own capability, `mcp:{server}`.
+    #[must_use]
+    pub fn named(mut self) -> Self {
+        if self.id == "mcp"
+            && let Value::Object(config) = &mut self.config
+            && let Some(Value::String(server)) = config.get("server").cloned()
+        {
+            config.shift_remove("server");
+            self.id = format!("mcp:{server}");
+        }
+        self
+    }
 }
 
 /// Caps of one run; each ends it with the code `limit`.
@@ -312,6 +338,12 @@ pub const DELEGATE_TO_ALL: &str = "delegate_task_to_members";
 
 /// The tool with which a leader has a list of tasks worked on.
 pub const WORK_ON_TASKS: &str = "work_on_tasks";
+
+/// The tool with which an agent hands a task to another.
+pub const DELEGATE_TO_AGENT: &str = "delegate_task";
+
+/// The capability that brings that tool.
+pub const SUBAGENTS: &str = "subagents";
 
 /// A leader with members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,13 +4,15 @@
 //! somebody else meanwhile is a conflict, never overwritten; [`Documents::change`] looks again and tries once more.
 
 use std::ops::Deref;
+use std::sync::Weak;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::receipts::Claim;
-use super::{Runtime, records};
+use super::vault::Vault;
+use super::{Inner, Runtime, records};
 use crate::domain::document::{Key, Place, Query, Record, RecordKind, Tag, Tags};
 use crate::domain::id::Owner;
 use crate::store::{Batch, Expect, Put, StoreError};
@@ -157,6 +159,21 @@ pub struct Documents {
     owner: Owner,
 }
 
+/// The same, for what the runtime itself holds: it keeps nothing alive.
+#[derive(Clone)]
+pub struct WeakDocuments {
+    runtime: Weak<Inner>,
+    owner: Owner,
+}
+
+impl WeakDocuments {
+    /// The documents, while there is a runtime.
+    pub fn upgrade(&self) -> Option<Documents> {
+        let runtime = Runtime(self.runtime.upgrade()?);
+        Some(Documents { runtime, owner: self.owner.clone() })
+    }
+}
+
 impl Runtime {
     /// What an owner keeps.
     pub fn documents(&self, owner: &Owner) -> Documents {
@@ -168,6 +185,16 @@ impl Documents {
     /// Whose they are.
     pub fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    /// For what the runtime itself holds.
+    pub fn downgrade(&self) -> WeakDocuments {
+        WeakDocuments { runtime: std::sync::Arc::downgrade(&self.runtime.0), owner: self.owner.clone() }
+    }
+
+    /// Seals and opens secrets, if there is a key to do it with.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.runtime.vault().map(AsRef::as_ref)
     }
 
     /// One of them.

@@ -264,7 +264,7 @@ impl Driver {
         }
         self.write().await?;
         let host = RunHost::new(&self.inner, &self.room.log.owner, self.machine.view());
-        let toolbox = self.toolbox.with_later(&host.for_call()).await;
+        let toolbox = self.toolbox.with_later(&host.for_call()).await.searchable();
         self.toolbox = Arc::new(toolbox);
         Ok(())
     }
@@ -411,7 +411,10 @@ impl Driver {
     /// them looks as if it were going; or, of a run that was told something, what the runs below were told.
     async fn write_facts(&self, facts: &[Dated]) -> Result<Seq, Error> {
         let view = self.machine.view();
-        let may_have_children = !matches!(view.spec.as_ref(), Spec::Agent(_));
+        let may_have_children = match view.spec.as_ref() {
+            Spec::Agent(agent) => agent.subagents().is_some(),
+            Spec::Team(_) | Spec::Workflow(_) => true,
+        };
         if !(view.outcome.is_some() && may_have_children && self.first.is_some()) {
             return self.write_parts(None, facts, &self.below).await;
         }

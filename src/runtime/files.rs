@@ -17,6 +17,7 @@ use crate::capability::files::{FileError, Files, Onto, Write, Written};
 use crate::domain::document::{RecordKind, Tag, Tags};
 use crate::domain::file::{FileInfo, FilePath};
 use crate::domain::id::{Owner, SessionId};
+use crate::domain::time::Timestamp;
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
@@ -239,7 +240,12 @@ impl SessionFiles {
             Some(kept) if kept.info.folder => return Err(FileError::IsFolder(path.clone())),
             Some(_) if how.onto == Onto::Nothing => return Err(FileError::Exists(path.clone())),
             Some(kept) if kept.info.readonly => return Err(FileError::ReadOnly(path.clone())),
-            None if how.onto == Onto::File => return Err(FileError::Missing(path.clone())),
+            Some(kept) if matches!(how.onto, Onto::Unchanged(at) if at != kept.info.updated) => {
+                return Err(FileError::Changed(path.clone()));
+            }
+            None if matches!(how.onto, Onto::File | Onto::Unchanged(_)) => {
+                return Err(FileError::Missing(path.clone()));
+            }
             Some(_) | None => {}
         }
         let now = self.runtime.now();
@@ -248,7 +254,9 @@ impl SessionFiles {
             Some(kept) => {
                 changes = forgetting(changes, &kept.content);
                 let readonly = how.readonly.unwrap_or(kept.info.readonly);
-                FileInfo { readonly, size, updated: now, ..kept.info.clone() }
+                // By this moment a writer knows whether the file is the one that was read.
+                let updated = now.max(Timestamp(kept.info.updated.0.saturating_add(1)));
+                FileInfo { readonly, size, updated, ..kept.info.clone() }
             }
             None => {
                 self.check_room().await?;
@@ -309,9 +317,9 @@ impl SessionFiles {
             first.get_or_insert_with(|| copy.info.clone());
             changes = changes.create(&copy);
         }
-        self.documents.write(changes).await.map_err(|error| match error {
-            Error::Conflict(_) => FileError::Exists(to.clone()),
-            error => unavailable(error),
+        self.documents.write(changes).await.map_err(|error| {
+            let taken = matches!(error, Error::Conflict(_));
+            if taken { FileError::Exists(to.clone()) } else { unavailable(error) }
         })?;
         first.ok_or(FileError::Unavailable)
     }

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::SessionFiles;
 use super::journal::unpoisoned;
+use super::memory::UserMemory;
 use super::storage::SessionStorage;
 use super::{Inner, Runtime};
-use crate::capability::{Files, Host, Scene, Storage};
+use crate::capability::{Files, Host, Memory, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
 use crate::domain::id::{Owner, RunId};
@@ -18,6 +19,7 @@ pub(super) struct RunHost {
     scene: Scene,
     files: SessionFiles,
     storage: SessionStorage,
+    memory: UserMemory,
     clock: Arc<dyn Clock>,
     state: Mutex<Object>,
 }
@@ -34,7 +36,8 @@ impl RunHost {
         };
         let files = runtime.files(owner, &view.session);
         let storage = runtime.storage(owner, &view.session);
-        Self { scene, files, storage, clock, state: Mutex::new(view.state.clone()) }
+        let memory = runtime.memory(owner, view.user.as_ref());
+        Self { scene, files, storage, memory, clock, state: Mutex::new(view.state.clone()) }
     }
 
     pub(super) fn run(&self) -> RunId {
@@ -80,5 +83,9 @@ impl Host for CallHost<'_> {
 
     fn storage(&self) -> &dyn Storage {
         &self.run.storage
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        &self.run.memory
     }
 }

@@ -19,6 +19,9 @@ use crate::store::Log;
 /// Entries of a run, or runs of a session, read at a time.
 const READ_STEP: usize = 256;
 
+/// Entries read at a time where not all of them are to be held.
+const WALK_STEP: usize = 16;
+
 impl Runtime {
     /// The run's record, its status as of now.
     ///
@@ -76,6 +79,19 @@ impl Runtime {
     /// What the store says.
     pub async fn entries_of_tree(&self, owner: &Owner, run: &Run) -> Result<Vec<Entry>, Error> {
         self.0.entries_below(owner, run).await
+    }
+
+    /// Shows all entries so far of a run and of those below it, in the log's order, and holds few of them at a time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn walk_tree(
+        &self,
+        owner: &Owner,
+        run: &Run,
+        visit: impl FnMut(Entry) + Send,
+    ) -> Result<(), Error> {
+        self.0.walk_run(owner, run, (true, WALK_STEP), visit).await
     }
 
     /// What a run's facts tell so far.
@@ -139,6 +155,10 @@ impl Inner {
     /// A run's machine, as the log tells it.
     pub(super) async fn replayed(&self, owner: &Owner, stored: &Run) -> Result<Machine, Error> {
         let entries = self.entries(owner, stored).await?;
+        if entries.is_empty() {
+            // A log that has lost entries is damaged; one without any was taken away since the record was read.
+            return Err(Error::NoSession(stored.session.clone()));
+        }
         Machine::replay(stored.id, &entries).map_err(|violation| {
             tracing::error!(%violation, "a run's log cannot be replayed");
             Error::Damaged
@@ -176,27 +196,50 @@ impl Inner {
         self.read_run(owner, run, true).await
     }
 
-    /// The entries of a run, and of those below it where `tree` says so.
     async fn read_run(&self, owner: &Owner, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
-        if let Some((mut lineage, first)) = self.shared(owner, run.id).await? {
-            let read = async |log: Log, run: Run| self.read_in(&log, &run, tree).await;
-            let entries = lineage.entries(&*self.store, first, read).await?;
-            return entries.ok_or(Error::NoRun(run.id));
-        }
-        let log = Log { owner: owner.clone(), session: run.session.clone() };
-        self.read_in(&log, run, tree).await
+        let mut entries = Vec::new();
+        self.walk_run(owner, run, (tree, READ_STEP), |entry| entries.push(entry)).await?;
+        Ok(entries)
     }
 
-    async fn read_in(&self, log: &Log, run: &Run, tree: bool) -> Result<Vec<Entry>, Error> {
+    /// Shows the entries of a run, and of those below it where `tree` says so; so many are read at a time. Those of a
+    /// run that is shared are held all at once: their names are told by the whole of it.
+    async fn walk_run(
+        &self,
+        owner: &Owner,
+        run: &Run,
+        (tree, step): (bool, usize),
+        mut visit: impl FnMut(Entry) + Send,
+    ) -> Result<(), Error> {
+        if let Some((mut lineage, first)) = self.shared(owner, run.id).await? {
+            let read = async |log: Log, run: Run| {
+                let mut entries = Vec::new();
+                self.walk_log(&log, &run, (tree, step), |entry| entries.push(entry)).await?;
+                Ok(entries)
+            };
+            let entries = lineage.entries(&*self.store, first, read).await?;
+            entries.ok_or(Error::NoRun(run.id))?.into_iter().for_each(visit);
+            return Ok(());
+        }
+        let log = Log { owner: owner.clone(), session: run.session.clone() };
+        self.walk_log(&log, run, (tree, step), &mut visit).await
+    }
+
+    async fn walk_log(
+        &self,
+        log: &Log,
+        run: &Run,
+        (tree, step): (bool, usize),
+        mut visit: impl FnMut(Entry) + Send,
+    ) -> Result<(), Error> {
         let mut known = HashSet::from([run.id]);
-        let mut entries = Vec::new();
         let mut at = run.first.saturating_sub(1);
         loop {
             // A run that is over is read to its last entry and no further.
-            let left = run.last.map_or(READ_STEP as u64, |last| last.saturating_sub(at));
-            let limit = usize::try_from(left).unwrap_or(READ_STEP).clamp(1, READ_STEP);
+            let left = run.last.map_or(step as u64, |last| last.saturating_sub(at));
+            let limit = usize::try_from(left).unwrap_or(step).clamp(1, step);
             let page = self.store.read(log, at, limit).await?;
-            let Some(last) = page.last() else { return Ok(entries) };
+            let Some(last) = page.last() else { return Ok(()) };
             at = last.last_seq();
             for entry in page {
                 let ended = entry.run == run.id && matches!(entry.fact, Fact::RunFinished { .. });
@@ -207,10 +250,10 @@ impl Inner {
                     known.insert(entry.run);
                 }
                 if known.contains(&entry.run) {
-                    entries.push(entry);
+                    visit(entry);
                 }
                 if ended {
-                    return Ok(entries);
+                    return Ok(());
                 }
             }
         }

@@ -220,8 +220,8 @@ impl Inner {
         } else {
             self.check_session(&room, order.user.as_ref()).await?
         };
-        let components = workspace.catalog.below(&spec);
         let spec = with_additions(spec, &additions);
+        let components = workspace.catalog.below(&spec);
         let spec = workspace.answered_by(spec, &[order.options.model.as_ref(), additions.model.as_ref()]);
         let start = RunStart {
             spec: spec.clone(),

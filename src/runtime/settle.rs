@@ -244,7 +244,7 @@ pub(super) fn question(
     ModelCall {
         model: model.clone(),
         messages,
-        tools: toolbox.specs(),
+        tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
         reasoning_effort: view.options.reasoning_effort.clone(),
     }
@@ -275,15 +275,7 @@ pub(super) fn beside(
     if started.is_none() && !rested {
         return Ok(());
     }
-    if view.parent.is_none()
-        && let Some(session) = &mut desk.session
-    {
-        match view.status {
-            Status::Paused => session.waiting = Some(view.run),
-            _ if session.waiting == Some(view.run) => session.waiting = None,
-            _ => {}
-        }
-    }
+    note_waiting(desk, view);
     let width: u64 = facts.iter().map(|(_, fact)| fact.width()).sum();
     let run = Run {
         id: view.run,
@@ -322,6 +314,16 @@ pub(super) fn beside(
         desk.delete(open);
     }
     Ok(())
+}
+
+/// Says in the session's header whether this run waits for somebody.
+fn note_waiting(desk: &mut Desk, view: &RunView) {
+    let Some(session) = desk.session.as_mut().filter(|_| view.parent.is_none()) else { return };
+    if view.status == Status::Paused {
+        session.waiting = Some(view.run);
+    } else if session.waiting == Some(view.run) {
+        session.waiting = None;
+    }
 }
 
 /// The session as it is once this run was accepted.

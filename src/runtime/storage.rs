@@ -20,6 +20,9 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Longest value or secret, in bytes.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 
+/// How often a change is tried that others keep getting in the way of.
+const TRIES: usize = 16;
+
 /// A value that a session keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Value {
@@ -118,6 +121,45 @@ impl SessionStorage {
         format!("{}\n{}", self.documents.owner(), id(&self.session, name))
     }
 
+    /// Keeps several secrets, all or none.
+    ///
+    /// # Errors
+    /// Of the first that cannot be kept.
+    pub async fn set_secrets(&self, secrets: &[(String, String)]) -> Result<(), StorageError> {
+        for _ in 0..TRIES {
+            let mut changes = Changes::default();
+            for (name, secret) in secrets {
+                check(name, secret)?;
+                let before = self.documents.get::<Sealed>(&id(&self.session, name)).await;
+                let before = before.map_err(unavailable)?;
+                let after = self.sealed(name, secret, before.as_ref())?;
+                changes = changes.and(written(before.as_ref(), &after));
+            }
+            match self.documents.write(changes).await {
+                Ok(()) => return Ok(()),
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Err(StorageError::Unavailable)
+    }
+
+    fn sealed(
+        &self,
+        name: &str,
+        secret: &str,
+        before: Option<&Stored<Sealed>>,
+    ) -> Result<Sealed, StorageError> {
+        let now = self.runtime.now();
+        Ok(Sealed {
+            session: self.session.clone(),
+            name: name.into(),
+            sealed: self.vault()?.seal(&self.place(name), secret).map_err(unsealed)?,
+            created: before.map_or(now, |before| before.created),
+            updated: now,
+        })
+    }
+
     async fn forget<D: Document>(&self, name: &str) -> Result<bool, StorageError> {
         let id = id(&self.session, name);
         let forget = |before: Option<Stored<D>>| {
@@ -178,20 +220,7 @@ impl Storage for SessionStorage {
     }
 
     async fn set_secret(&self, name: &str, secret: &str) -> Result<(), StorageError> {
-        check(name, secret)?;
-        let sealed = self.vault()?.seal(&self.place(name), secret).map_err(unsealed)?;
-        let now = self.runtime.now();
-        let set = |before: Option<Stored<Sealed>>| {
-            let after = Sealed {
-                session: self.session.clone(),
-                name: name.into(),
-                sealed: sealed.clone(),
-                created: before.as_ref().map_or(now, |before| before.created),
-                updated: now,
-            };
-            Ok::<_, Error>(((), written(before.as_ref(), &after)))
-        };
-        self.documents.change(&id(&self.session, name), set).await.map_err(unavailable)
+        self.set_secrets(&[(name.to_owned(), secret.to_owned())]).await
     }
 
     async fn delete_secret(&self, name: &str) -> Result<bool, StorageError> {

@@ -11,7 +11,8 @@ use crate::capability::{Invocation, Tool};
 use crate::domain::Object;
 use crate::domain::id::ComponentId;
 use crate::domain::spec::{
-    ComponentKind, DELEGATE_TO_ALL, DELEGATE_TO_ONE, Spec, TeamMode, TeamSpec, WORK_ON_TASKS,
+    ComponentKind, DELEGATE_TO_AGENT, DELEGATE_TO_ALL, DELEGATE_TO_ONE, Spec, TeamMode, TeamSpec,
+    WORK_ON_TASKS,
 };
 use crate::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 
@@ -124,6 +125,14 @@ pub(super) fn planned(
 
 /// Whether a call of this tool hands work on.
 pub(super) fn hands_on(spec: &Spec, tool: &str) -> bool {
+    let agent = match spec {
+        Spec::Agent(agent) => agent,
+        Spec::Team(team) => &team.leader,
+        Spec::Workflow(_) => return false,
+    };
+    if tool == DELEGATE_TO_AGENT {
+        return agent.subagents().is_some();
+    }
     matches!(spec, Spec::Team(_)) && [DELEGATE_TO_ONE, DELEGATE_TO_ALL, WORK_ON_TASKS].contains(&tool)
 }
 

@@ -10,7 +10,7 @@ use super::catalog::Catalog;
 use super::documents::Documents;
 use super::error::Error;
 use super::journal::unpoisoned;
-use super::{Inner, Runtime, team};
+use super::{Inner, Runtime, subagents, team};
 use crate::capability::registry::Registry;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::id::{ComponentId, ModelName, Owner};
@@ -90,9 +90,15 @@ impl Workspace {
             Spec::Workflow(workflow) => self.registry.compose(&[], &workflow.tools),
         };
         let mut toolbox = composed.map_err(|error| error.to_string())?;
-        if let Spec::Team(team) = spec.as_ref() {
-            team::equip(&mut toolbox, team, components)?;
+        match spec.as_ref() {
+            Spec::Agent(agent) => subagents::introduce(&mut toolbox, agent, components),
+            Spec::Team(team) => {
+                subagents::introduce(&mut toolbox, &team.leader, components);
+                team::equip(&mut toolbox, team, components)?;
+            }
+            Spec::Workflow(_) => {}
         }
+        let toolbox = toolbox.searchable();
         let toolbox = Arc::new(toolbox);
         if self.catalog.get(spec.kind(), spec.id()).is_some_and(|current| Arc::ptr_eq(&current, spec)) {
             unpoisoned(&self.toolboxes).insert(spec.id().clone(), (spec.clone(), toolbox.clone()));

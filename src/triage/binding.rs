@@ -36,9 +36,9 @@ pub(super) async fn publish(board: &Board, agent: &str, content: &Value) -> Resu
         }
         None => SavedAgent {
             spec,
+            any_model: false,
             tags: Vec::new(),
             archived: false,
-            any_model: false,
             created: now,
             updated: now,
             extra: Object::new(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use runhold::api::agentos::resume::Standing;
-use runhold::api::agentos::run_events::RunEvents;
+use runhold::api::agentos::run_events::{ReadAfter, RunEvents};
 use runhold::domain::Object;
-use runhold::domain::fact::{Answer, Decision, Fact, Outcome};
+use runhold::domain::fact::{Answer, Decision, Entry, Fact, Outcome};
 
 use crate::facts::*;
 
@@ -15,11 +15,16 @@ use crate::facts::*;
 async fn frames(facts: Vec<Fact>, known: usize, last: Option<u64>) -> Vec<String> {
     let entries = entries(facts);
     let standing = Standing::of(run(), entries.get(..known).unwrap(), last).unwrap();
-    let tail = futures::stream::iter(entries).map(|entry| Ok(Arc::new(entry)));
-    // The log goes on: what ends the stream must be an event.
-    let tail = tail.chain(futures::stream::pending()).boxed();
-    let events = RunEvents::of(run(), tail, standing.settled());
+    let events = RunEvents::of((run(), 1), log(entries), standing.settled());
     standing.frames(events).map(|frame| short(std::str::from_utf8(&frame).unwrap())).collect().await
+}
+
+/// A log that goes on: what ends a stream of it must be an event.
+fn log(entries: Vec<Entry>) -> ReadAfter {
+    Box::new(move |after| {
+        let rest: Vec<_> = entries.iter().filter(|entry| entry.seq > after).cloned().map(Arc::new).collect();
+        futures::stream::iter(rest).map(Ok).chain(futures::stream::pending()).boxed()
+    })
 }
 
 fn short(frame: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod teams;
+mod watching;
 mod workflows;
 
 use runhold::api::agentos::events::{Event, Projector};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::toolbox::Toolbox;
-use runhold::capability::{Files, Host, Invocation, Scene, Storage};
+use runhold::capability::{Files, Host, Invocation, Memory, Scene, Storage};
 use runhold::domain::Object;
 use runhold::domain::id::RunId;
 use runhold::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
@@ -49,11 +49,15 @@ impl Host for StubHost {
     }
 
     fn files(&self) -> &dyn Files {
-        unimplemented!("no tool of these tests asks for files")
+        unreachable!("no tool of these tests asks for files")
     }
 
     fn storage(&self) -> &dyn Storage {
-        unimplemented!("no tool of these tests asks for the storage")
+        unreachable!("no tool of these tests asks for the storage")
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        unreachable!("no tool of these tests asks for the memory")
     }
 }
 

@@ -97,7 +97,7 @@ fn members_are_shown_as_they_work_and_the_leader_sums_up() {
         &[
             "· delegate_task_to_member {\"member_id\":\"ann\",\"task\":\"Calculate 6 * 7\"}",
             "  ann · multiply {\"a\":6,\"b\":7}",
-            "  ann · multiply → {\"a\":6,\"b\":7,\"operation\":\"multiply\",\"result\":42}",
+            "  ann · multiply → {\"result\":42,\"operation\":\"multiply\",\"a\":6,\"b\":7}",
             "  ann │ 6 times 7 is 42.",
             "· delegate_task_to_member → 6 times 7 is 42.",
             "ann says: 6 times 7 is 42.",

@@ -82,6 +82,7 @@ async fn an_agent_shows_what_was_given() {
         "updated_at": agent["created_at"], "harness_id": "harness_00000000000000000000000000000001",
     });
     assert_eq!(agent, expected);
+    server.kill();
     server.restart().await;
     assert_eq!(server.get(&path(&agent)).await, (200, agent.clone()));
     let elsewhere = server.get(&format!("/agents/{}", agent["id"].as_str().unwrap())).await;
@@ -328,7 +329,7 @@ async fn a_text_that_says_too_little_or_too_much_is_refused() {
 #[tokio::test]
 async fn a_preview_is_what_a_model_would_be_told() {
     let model = ModelServer::start([says("ok")]).await;
-    let server = Setup::default().model(&model.url()).start().await;
+    let server = Setup::default().config("default_model = \"test/model\"").model(&model.url()).start().await;
     let capabilities = json!([{"ref": "test_math"}, {"ref": "session_state"}, {"ref": "nobody_knows"}]);
     let order = json!({"system_prompt": "Mine.", "capabilities": capabilities});
     let (status, preview) = server.post("/v1/agents/preview", &order).await;

@@ -7,6 +7,8 @@ use crate::harness::model_server::{ModelServer, says};
 use crate::harness::server::{Server, Setup, TOKEN, answer};
 
 const NO_MODEL: &str = "http://127.0.0.1:1/v1";
+/// Who answers where nothing is said.
+const MODEL: &str = "default_model = \"test/model\"";
 const HARNESS: &str = "harness_00000000000000000000000000000001";
 const ORGANIZATION: &str = "org_00000000000000000000000000000001";
 
@@ -267,7 +269,7 @@ async fn title_and_tags_are_changed_and_nothing_else() {
 #[tokio::test]
 async fn both_surfaces_work_on_the_same_session_by_turns() {
     let model = ModelServer::start([says("One."), says("Two.")]).await;
-    let mut server = Setup::default().model(&model.url()).start().await;
+    let mut server = Setup::default().config(MODEL).model(&model.url()).start().await;
     let agent = agent(&server, json!({"tags": ["x"]})).await;
     let session = made(&server, json!({"agent_id": agent["id"], "title": "Shared"})).await;
     let path = format!("/v1/sessions/{}", session["id"].as_str().unwrap());
@@ -284,6 +286,7 @@ async fn both_surfaces_work_on_the_same_session_by_turns() {
     assert!(after["usage"]["input_tokens"].as_u64().unwrap() > 0);
     let renamed = send(&server, Method::PATCH, &path, &json!({"title": "Renamed"})).await.1;
     assert_eq!(server.get(&format!("/sessions/{id}")).await.1["session_name"], "Renamed");
+    server.kill();
     server.restart().await;
     assert_eq!(server.get(&path).await, (200, renamed));
     let usage = server.get(&format!("/v1/agents/{}", agent["id"].as_str().unwrap())).await.1["usage"].clone();
@@ -303,6 +306,7 @@ async fn a_session_that_another_surface_named_has_an_id_here_for_ever() {
     assert_eq!(all.len(), 2);
     let chat = all.iter().find(|session| session["preview"] == "Hi").unwrap();
     assert_eq!(chat["status"], "idle");
+    server.kill();
     server.restart().await;
     for session in all {
         let id = session["id"].as_str().unwrap();

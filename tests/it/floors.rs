@@ -10,7 +10,18 @@ const FLOORS: [&[&str]; 7] = [
     &["machine"],
     &["store", "llm", "capability"],
     &["runtime"],
-    &["access", "triage", "knowledge", "memory", "schedules", "approvals", "metrics", "traces"],
+    &[
+        "access",
+        "triage",
+        "servers",
+        "providers",
+        "knowledge",
+        "memory",
+        "schedules",
+        "approvals",
+        "metrics",
+        "traces",
+    ],
     &["api", "console"],
     &["app", "cli", "main", "lib", "config"],
 ];
@@ -19,12 +30,13 @@ const FLOORS: [&[&str]; 7] = [
 const CLOCK_FROM: usize = 2;
 
 /// Crates, and the only places that may name them.
-const HOMES: [(&str, &[&str]); 5] = [
+const HOMES: [(&str, &[&str]); 6] = [
     ("actix_", &["api/", "console/", "app.rs"]),
     ("sled::", &["store/"]),
     ("redb::", &["store/"]),
     ("async_openai", &["llm/openai/"]),
     ("postgres", &["store/"]),
+    ("rmcp", &["capability/mcp/"]),
 ];
 
 /// Names that say nothing about what is inside.

@@ -25,6 +25,7 @@ async fn board() -> Board {
     let nowhere = std::path::Path::new("");
     let parts = Parts {
         extensions: Vec::new(),
+        vault: None,
         store: runhold::store::open(&StoreConfig::Memory {}, nowhere).await.unwrap().store,
         models: Models::default(),
         registry: Registry::builtin(Egress::new()),

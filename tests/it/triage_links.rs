@@ -30,7 +30,7 @@ async fn evidence_is_attached_once_and_must_be_known() {
     });
     assert_eq!((status, &link), (201, &expected));
     assert_eq!(member.post(&resources, body).await, (200, json!({"data": link, "errors": null})));
-    assert_eq!(member.items(&resources).await, [link.clone()]);
+    assert_eq!(member.items(&resources).await, std::slice::from_ref(&link));
     assert_eq!(member.feed(&made).await, ["resource_added", "created"]);
     assert_eq!(member.items(&format!("{}/activity", at(&made))).await[0]["resources"], json!([link]));
     let unknown = json!({"resource_type": "call", "resource_id": "nobody knows"});

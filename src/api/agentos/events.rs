@@ -30,6 +30,9 @@ use super::tree::{Node, Tree};
 
 pub use super::event::{Event, Name};
 
+/// A projector that forgets does so when runs said, and tools gave, more than so many bytes.
+const HELD_BYTES: usize = 16 * 1024;
+
 /// Turns the entries of a run, and of those below it, into events.
 #[derive(Debug)]
 pub struct Projector {
@@ -37,6 +40,16 @@ pub struct Projector {
     root: Face,
     below: HashMap<RunId, Face>,
     next: u64,
+    memory: Memory,
+}
+
+/// What a projector knows of what was said.
+#[derive(Debug)]
+enum Memory {
+    /// All of it.
+    Whole,
+    /// What was said lately; so many bytes, and whether there was more.
+    Short { held: usize, forgotten: bool },
 }
 
 #[derive(Serialize)]
@@ -51,7 +64,37 @@ impl Projector {
         let mut tree = Tree::from(RunView::new(start.run, start.at, started));
         tree.root_mut().input.media.clear(); // No event shows it, and it may be large.
         let root = Face::of(tree.root());
-        Some(Self { tree, root, below: HashMap::new(), next: 0 })
+        Some(Self { tree, root, below: HashMap::new(), next: 0, memory: Memory::Whole })
+    }
+
+    /// The same, forgetting what was said as it goes on. Before an entry that [needs it](Self::needs_texts) it must be
+    /// brought back to the tree.
+    pub(super) fn forgetful(start: &Entry) -> Option<Self> {
+        let memory = Memory::Short { held: 0, forgotten: false };
+        Self::new(start).map(|new| Self { memory, ..new })
+    }
+
+    /// Whether events of this entry tell what was said before and is forgotten.
+    pub(super) fn needs_texts(&self, entry: &Entry) -> bool {
+        let forgotten = matches!(self.memory, Memory::Short { forgotten: true, .. });
+        forgotten && matches!(entry.fact, Fact::Paused { .. } | Fact::RunFinished { .. })
+    }
+
+    /// Where what was forgotten is brought back to.
+    pub(super) fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+
+    /// Counts the events of the next entry, which nobody is shown; of what is said nothing is kept.
+    pub fn pass(&mut self, entry: &Entry) {
+        let Fact::Said { pieces } = &entry.fact else {
+            self.project(entry);
+            return;
+        };
+        let silence = Fact::Said { pieces: Vec::new() };
+        if self.tree.take(&Entry { seq: entry.seq, run: entry.run, at: entry.at, fact: silence }) {
+            self.next += pieces.len() as u64;
+        }
     }
 
     /// How many events there were so far.
@@ -101,7 +144,25 @@ impl Projector {
             teller.tool_started(call);
         }
         teller.tell(&entry.fact);
-        teller.events
+        let events = teller.events;
+        self.forget_after(&entry.fact);
+        events
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold little")]
+    fn forget_after(&mut self, fact: &Fact) {
+        let Memory::Short { held, forgotten } = &mut self.memory else { return };
+        *held += match fact {
+            Fact::Said { pieces } => pieces.iter().map(|piece| piece.text().len()).sum(),
+            Fact::ToolFinished { result, .. } => result.content.len(),
+            // All of it may just have been brought back.
+            Fact::Paused { .. } | Fact::RunFinished { .. } if *forgotten => HELD_BYTES,
+            _ => 0,
+        };
+        if *held >= HELD_BYTES {
+            (*held, *forgotten) = (0, true);
+            self.tree.forget_texts();
+        }
     }
 
     /// What the first or last fact of a run says about the task it works on, as an event of the leader.

@@ -21,6 +21,7 @@ pub mod media_form;
 pub mod message_body;
 pub mod metrics_body;
 mod openapi;
+mod recall;
 pub mod resume;
 mod routes;
 pub mod run_body;

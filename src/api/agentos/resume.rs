@@ -19,10 +19,10 @@ use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form;
 use crate::api::sse;
 use crate::domain::fact::Entry;
-use crate::domain::id::{RunId, SessionId};
-use crate::domain::run::Status;
+use crate::domain::id::{Owner, RunId, SessionId};
+use crate::domain::run::{Run, Status};
 use crate::domain::spec::ComponentKind;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 
 use super::component::ComponentRun;
 use super::error::Error;
@@ -46,8 +46,9 @@ pub async fn resume(
     let last = form.fields.last.or_else(|| last_event_id(&request));
     let run = runs::find(runtime, owner, &target, form.fields.session.as_ref()).await?;
     let Some(run) = run else { return Ok(unknown(&target.name)) };
-    let entries = runtime.entries_of_tree(owner, &run).await?;
-    let Some(standing) = Standing::of(run.id, &entries, last) else { return Ok(unknown(&target.name)) };
+    let Some(standing) = Standing::read(runtime, owner, &run, last).await? else {
+        return Ok(unknown(&target.name));
+    };
     let seat = sse::seat(&state)?;
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
@@ -99,21 +100,39 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// By the entries so far of the run and of those below it, and the number of the last event the client has. `None` without entries.
+    /// As the log tells it, read a few entries at a time; `None` if it does not know the run.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn read(
+        runtime: &Runtime,
+        owner: &Owner,
+        run: &Run,
+        last: Option<u64>,
+    ) -> Result<Option<Self>, runtime::Error> {
+        let mut projector = None;
+        runtime.walk_tree(owner, run, |entry| count(&mut projector, run.id, &entry)).await?;
+        Ok(projector.map(|projector| Self::at(&projector, last)))
+    }
+
+    /// By the entries so far of the run and of those below it, and the number of the last event the client has.
+    /// `None` without entries.
     pub fn of(run: RunId, entries: &[Entry], last: Option<u64>) -> Option<Self> {
-        let mut entries = entries.iter().skip_while(|entry| entry.run != run).peekable();
-        let mut projector = Projector::new(entries.peek()?)?;
-        for entry in entries {
-            projector.project(entry);
-        }
-        Some(Self {
-            run,
-            status: projector.view().status,
-            is_workflow: projector.view().spec.kind() == ComponentKind::Workflow,
-            count: projector.count(),
-            has: last.map_or(0, |last| last.saturating_add(1)).min(projector.count()),
+        let mut projector = None;
+        entries.iter().for_each(|entry| count(&mut projector, run, entry));
+        projector.map(|projector| Self::at(&projector, last))
+    }
+
+    fn at(projector: &Projector, last: Option<u64>) -> Self {
+        let (view, count) = (projector.view(), projector.count());
+        Self {
+            run: view.run,
+            status: view.status,
+            is_workflow: view.spec.kind() == ComponentKind::Workflow,
+            count,
+            has: last.map_or(0, |last| last.saturating_add(1)).min(count),
             asked: last,
-        })
+        }
     }
 
     /// How many events may hold pauses that are over. Of a run that waits, the pause it waits in ends the stream.
@@ -209,6 +228,16 @@ impl Standing {
                 ("message", quoted(&message)),
             ],
         )
+    }
+}
+
+/// Takes in the next entry of a log, from the first of the run on.
+fn count(projector: &mut Option<Projector>, run: RunId, entry: &Entry) {
+    if projector.is_none() && entry.run == run {
+        *projector = Projector::forgetful(entry);
+    }
+    if let Some(projector) = projector {
+        projector.pass(entry);
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn create(
     let claim = key.claim(&state.runtime, caller.owner()).await?;
     let again = claim.is_done();
     let made = state.runtime.create_session_once(caller.owner(), new, claim).await.map_err(taken)?;
-    let body = SessionBody::new(made, &state.runtime.catalog(), Vec::new());
+    let body = SessionBody::new(made, state.runtime.catalog(), Vec::new());
     Ok(once::marked(HttpResponse::build(StatusCode::CREATED).json(none_free(body)), again))
 }
 
@@ -207,7 +207,7 @@ async fn shown(state: &ApiState, caller: &Caller, detail: SessionDetail) -> Resu
     } else {
         chat_history(state, caller, &session.id).await?
     };
-    Ok(SessionBody::new(detail, &state.runtime.catalog(), chat_history))
+    Ok(SessionBody::new(detail, state.runtime.catalog(), chat_history))
 }
 
 /// What was said in the session's own runs, oldest first.

@@ -77,6 +77,29 @@ impl Tree {
         self.below.get_mut(*self.places.get(&run)?)
     }
 
+    /// Whether a run is this one or below it.
+    pub(super) fn is_within(&self, run: RunId, above: RunId) -> bool {
+        let mut node = self.node(run);
+        while let Some(found) = node {
+            if found.view.run == above {
+                return true;
+            }
+            node = found.parent();
+        }
+        false
+    }
+
+    /// Forgets what all runs said and what their tools gave.
+    pub(super) fn forget_texts(&mut self) {
+        let turns = std::iter::once(&mut self.root).chain(&mut self.below).flat_map(|view| &mut view.turns);
+        for turn in turns {
+            turn.text = String::new();
+            turn.reasoning = String::new();
+            let results = turn.calls.iter_mut().filter_map(|call| call.result.as_mut());
+            results.for_each(|result| result.content = String::new());
+        }
+    }
+
     fn adopt(&mut self, entry: &Entry, start: &RunStart) -> bool {
         let known = |parent| parent == self.root.run || self.places.contains_key(&parent);
         let Some(parent) = start.parent.filter(|parent| known(*parent)) else { return false };

@@ -78,8 +78,8 @@ async fn reconnect(runtime: &Runtime, owner: &Owner, message: &Object) -> Result
     let missing = || format!("Run {name} not found in buffer or database");
     let run = find(runtime, owner, message).await?.ok_or_else(missing)?;
     let last = message.get("last_event_index").and_then(Value::as_u64);
-    let entries = runtime.entries_of_tree(owner, &run).await.map_err(|error| error.to_string())?;
-    let standing = Standing::of(run.id, &entries, last).ok_or_else(missing)?;
+    let standing = Standing::read(runtime, owner, &run, last).await.map_err(|error| error.to_string())?;
+    let standing = standing.ok_or_else(missing)?;
     let place = (run.id, run.first);
     let events = RunEvents::watch(runtime, owner, &run.session, place, standing.settled());
     let told = standing.told(events).map(|told| match told {

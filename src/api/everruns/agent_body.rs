@@ -292,6 +292,14 @@ impl Found {
         }
     }
 
+    /// Whether nothing new may begin with it.
+    pub(super) fn is_archived(&self) -> bool {
+        match self {
+            Self::Saved(agent) => agent.archived,
+            Self::File(_) => false,
+        }
+    }
+
     /// Who answers, if that was said of it by a client. What a file says may change with the file.
     pub(super) fn default_model(&self) -> Option<ModelName> {
         match self {

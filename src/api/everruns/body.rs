@@ -12,6 +12,9 @@ use crate::api::problem::Problem;
 /// Largest JSON body where no larger one is configured, in bytes: an agent whose prompt is 1 MiB of escapes.
 pub const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 
+/// Largest JSON body that holds a file, in bytes: 10 MiB in base64, and room for what is around it.
+pub const MAX_FILE_JSON_BYTES: usize = 15 * 1024 * 1024;
+
 /// Largest text that is imported, in bytes.
 pub const MAX_IMPORT_BYTES: usize = 3 * 1024 * 1024;
 
@@ -19,16 +22,37 @@ pub const MAX_IMPORT_BYTES: usize = 3 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
+/// The same, of a request that may hold a file.
+#[derive(Debug)]
+pub struct FileBody<T>(pub T);
+
+type Reading<T> = LocalBoxFuture<'static, Result<T, Problem>>;
+
+fn read<T: FromFields + 'static>(request: &HttpRequest, payload: &mut Payload, most: usize) -> Reading<T> {
+    let bytes = body::read(request, payload, Limits::of(request).json_bytes.max(most));
+    Box::pin(async move {
+        let object = body::parse(&bytes.await?, true)?.unwrap_or_default();
+        Fields::of_object(Place::Body, object).read()
+    })
+}
+
 impl<T: FromFields + 'static> FromRequest for Body<T> {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = Reading<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = body::read(request, payload, Limits::of(request).json_bytes.max(MAX_JSON_BYTES));
-        Box::pin(async move {
-            let object = body::parse(&bytes.await?, true)?.unwrap_or_default();
-            Fields::of_object(Place::Body, object).read().map(Self)
-        })
+        let read = read(request, payload, MAX_JSON_BYTES);
+        Box::pin(async { read.await.map(Self) })
+    }
+}
+
+impl<T: FromFields + 'static> FromRequest for FileBody<T> {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let read = read(request, payload, MAX_FILE_JSON_BYTES);
+        Box::pin(async { read.await.map(Self) })
     }
 }
 

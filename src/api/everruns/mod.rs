@@ -11,24 +11,32 @@ mod agents;
 pub mod assignment;
 pub mod body;
 mod capabilities;
+mod channels;
 pub mod error;
 mod event_routes;
 pub mod events;
+mod file_body;
+mod files;
 mod harnesses;
 pub mod ids;
+mod mcp_body;
+mod mcp_servers;
 pub mod message_form;
 mod messages;
 pub mod models;
+mod openapi;
 pub mod page;
 pub mod place;
 mod routes;
 mod session_body;
 mod sessions;
+mod storage;
 pub mod time;
 mod turns;
 
 use std::time::Duration;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.

@@ -4,18 +4,22 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{agents, capabilities, event_routes, harnesses, messages, sessions, turns};
+use super::{
+    agents, capabilities, channels, event_routes, files, harnesses, mcp_servers, messages, sessions, storage,
+    turns,
+};
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
 
 /// Where the surface is.
-const ROOT: &str = "/v1";
+pub(super) const ROOT: &str = "/v1";
 
 /// Mounts the surface.
 pub fn configure(routes: &mut ServiceConfig) {
     routes.service(
         web::scope(ROOT)
             .configure(|routes| endpoint::mount(table(), routes))
+            .configure(channels::configure)
             .default_service(web::to(nowhere)),
     );
 }
@@ -34,6 +38,9 @@ pub(super) fn table() -> Vec<Endpoint> {
         turns::table(),
         capabilities::table(),
         harnesses::table(),
+        mcp_servers::table(),
+        files::table(),
+        storage::table(),
     ];
     tables.into_iter().flatten().collect()
 }

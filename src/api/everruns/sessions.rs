@@ -6,14 +6,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::agent_body::Found;
 use super::body::Body;
 use super::error::Error;
-use super::ids::{self, AGENT, SESSION};
+use super::ids::{self, AGENT};
 use super::page::{self, Query};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
-use super::{agents, assignment, models};
+use super::{agents, assignment, models, place};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
-use crate::api::fields::path_text;
 use crate::api::once::{self, OnceHeader};
 use crate::capability::Mount;
 use crate::domain::id::{ComponentId, Owner, UserId};
@@ -80,11 +79,6 @@ pub(super) async fn make(
     user: Option<UserId>,
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
-    if let Found::Saved(agent) = agent
-        && agent.archived
-    {
-        return Err(Error::bad_request("The agent is archived"));
-    }
     let workspace = state.runtime.workspace(owner).await?;
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
     let model = match form.model_id.as_deref() {
@@ -105,6 +99,9 @@ pub(super) async fn make(
     };
     let claim = key.claim(&state.runtime, owner).await?;
     let again = claim.is_done();
+    if !again && agent.is_archived() {
+        return Err(Error::bad_request("The agent is archived"));
+    }
     let detail = state.runtime.create_session_once(owner, new, claim).await?;
     if !again {
         state.runtime.mount(owner, &detail.session.id, &mounts).await;
@@ -155,7 +152,7 @@ async fn component(state: &ApiState, owner: &Owner, id: &str) -> Result<(Compone
 
 /// `GET /sessions/{session_id}`
 async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     Ok(HttpResponse::Ok().json(shown(&state, caller.owner(), detail).await?))
 }
 
@@ -166,7 +163,7 @@ async fn change(
     request: HttpRequest,
     Body(SessionChanges { title, tags }): Body<SessionChanges>,
 ) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     let patch = SessionPatch { title, tags, ..SessionPatch::default() };
     let detail = if patch.title.is_some() || patch.tags.is_some() {
         state.runtime.change_session(caller.owner(), &detail.session.id, patch).await?
@@ -178,23 +175,9 @@ async fn change(
 
 /// `DELETE /sessions/{session_id}`
 async fn delete(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let detail = of_path(&state, caller.owner(), &request).await?;
+    let detail = place::detail(&state, caller.owner(), &request).await?;
     state.runtime.delete_session(caller.owner(), &detail.session.id, None).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The session that the address names.
-///
-/// # Errors
-/// 400 for what is no id, 404 for one of nothing.
-pub(super) async fn of_path(
-    state: &ApiState,
-    owner: &Owner,
-    request: &HttpRequest,
-) -> Result<SessionDetail, Error> {
-    let id = ids::parse(SESSION, &path_text(request, "session_id"))?;
-    let id = ids::session_id(state, owner, id).await?;
-    Ok(state.runtime.session(owner, &id).await?)
 }
 
 /// A session as it is now.

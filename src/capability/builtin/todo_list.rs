@@ -76,7 +76,8 @@ struct Task {
 #[serde(rename_all = "snake_case")]
 enum Progress {
     Pending,
-    InProgress,
+    #[serde(rename = "in_progress")]
+    Going,
     Completed,
 }
 
@@ -111,7 +112,7 @@ fn told(tasks: &[Task]) -> Result<Value, String> {
     }
     let count = |progress| tasks.iter().filter(|task| task.status == progress).count();
     let (pending, going, done) =
-        (count(Progress::Pending), count(Progress::InProgress), count(Progress::Completed));
+        (count(Progress::Pending), count(Progress::Going), count(Progress::Completed));
     let mut list = json!({
         "success": true,
         "total_tasks": tasks.len(),

@@ -22,6 +22,9 @@ pub(super) fn body(call: &ModelCall) -> Value {
         let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
         fields.insert("response_format".into(), format);
     }
+    if let Some(effort) = &call.reasoning_effort {
+        fields.insert("reasoning_effort".into(), effort.as_str().into());
+    }
     body
 }
 

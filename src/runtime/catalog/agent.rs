@@ -119,10 +119,11 @@ impl Reader<'_> {
         for file in files {
             let at = file.at();
             let CapabilityFile { id, config } = file.into_inner();
-            if all.iter().any(|other| other.id == id) {
+            let capability = CapabilityRef { id, config }.named();
+            let id = &capability.id;
+            if all.iter().any(|other| other.id == *id) {
                 self.fault(at, format!("the capability `{id}` is there twice"));
             }
-            let capability = CapabilityRef { id, config };
             if let Err(reason) = (self.defaults.check)(slice::from_ref(&capability), &[]) {
                 self.fault(at, reason);
             }

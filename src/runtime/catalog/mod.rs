@@ -96,15 +96,30 @@ impl Catalog {
     /// Everything that runs of a component may start: its members or what its steps name, and theirs.
     pub fn below(&self, spec: &Spec) -> Vec<Arc<Spec>> {
         let mut found: Vec<Arc<Spec>> = Vec::new();
-        let mut todo = named_by(spec);
+        let mut todo = self.named_by(spec);
         while let Some((kinds, id)) = todo.pop() {
             let Some(next) = kinds.iter().find_map(|kind| self.get(*kind, &id)) else { continue };
             if !found.contains(&next) {
-                todo.extend(named_by(&next));
+                todo.extend(self.named_by(&next));
                 found.push(next);
             }
         }
         found
+    }
+
+    fn named_by(&self, spec: &Spec) -> Vec<(&'static [ComponentKind], ComponentId)> {
+        let mut named = named_by(spec);
+        let agent = match spec {
+            Spec::Agent(agent) => agent,
+            Spec::Team(team) => &team.leader,
+            Spec::Workflow(_) => return named,
+        };
+        match agent.subagents() {
+            None => {}
+            Some(Some(ids)) => named.extend(ids.into_iter().map(|id| (Link::MEMBER, id))),
+            Some(None) => named.extend(self.agents().map(|other| (Link::AGENT, other.id().clone()))),
+        }
+        named
     }
 
     /// Adds a component, or replaces the one of its kind and id.

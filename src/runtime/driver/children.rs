@@ -51,6 +51,8 @@ pub(super) enum Child {
 pub(super) struct Given {
     pub(super) state: Object,
     pub(super) deadline: Instant,
+    /// How many runs are above it.
+    pub(super) depth: u32,
 }
 
 impl Driver {
@@ -69,6 +71,7 @@ impl Driver {
             components: self.components.clone(),
             woken: self.woken.clone(),
             run: view.run,
+            depth: self.depth(),
             resumes: view.origin.as_ref().and_then(Origin::resumes),
             user: view.user.clone(),
             options: RunOptions {
@@ -77,6 +80,11 @@ impl Driver {
                 ..RunOptions::default()
             },
         }
+    }
+
+    /// How many runs are above this one.
+    pub(super) fn depth(&self) -> u32 {
+        self.given.as_ref().map_or(0, |given| given.depth)
     }
 
     /// The run at the top of the tree.
@@ -114,7 +122,8 @@ impl Above {
             origin: None,
         });
         let run = child_id(self.run, &order.place, id);
-        let given = Given { state: order.state, deadline: order.deadline };
+        let given =
+            Given { state: order.state, deadline: order.deadline, depth: self.depth.saturating_add(1) };
         let missing = order.who;
         let above = self.clone();
         // On a task of its own, for it may hold the session's pen while its parent waits for that.
@@ -192,6 +201,7 @@ pub(super) struct Above {
     components: Arc<[Arc<Spec>]>,
     woken: Arc<Mutex<HashMap<RunId, Machine>>>,
     run: RunId,
+    depth: u32,
     /// The run that the one above resumes.
     resumes: Option<RunId>,
     user: Option<UserId>,

@@ -1,11 +1,12 @@
 //! What goes on side by side within a run: calls of tools, tasks handed to members, steps of a workflow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use futures::stream::FuturesUnordered;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::children::{self, Child, ChildOrder};
@@ -14,14 +15,14 @@ use crate::domain::Object;
 use crate::domain::fact::{Failure, Place};
 use crate::domain::id::CallId;
 use crate::domain::message::Input;
-use crate::domain::spec::{InDoubt, Spec, WORK_ON_TASKS};
+use crate::domain::spec::{DELEGATE_TO_AGENT, InDoubt, Spec, WORK_ON_TASKS};
 use crate::domain::state::Change;
 use crate::domain::step::{StepKey, StepOutput};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{Effect, ToolCall, ToolResult, Verdict};
 use crate::machine::{News, Step, StepOrder, StepWork, ToolOrder, workflow};
 use crate::runtime::host::RunHost;
-use crate::runtime::{settle, team};
+use crate::runtime::{settle, subagents, team};
 
 /// What came of a call.
 pub(super) enum Called {
@@ -63,8 +64,15 @@ impl Driver {
         self.write().await?;
         let seconds = self.limits_seconds();
         let host = Arc::new(RunHost::new(&self.inner, &self.room.log.owner, self.machine.view()));
-        let mut calls: FuturesUnordered<_> =
-            orders.into_iter().map(|order| self.call(&host, order, deadline)).collect();
+        let mut classes = Classes::default();
+        let mut calls: FuturesUnordered<_> = orders
+            .into_iter()
+            .map(|order| {
+                let class = self.toolbox.get(&order.call.name).and_then(|entry| entry.tool.class());
+                let call = self.call(&host, order, deadline);
+                classes.in_order(class, call)
+            })
+            .collect();
         let live = self.live.clone();
         let stopped = live.stopped();
         tokio::pin!(stopped);
@@ -171,7 +179,15 @@ impl Driver {
 
     fn handed(&self, call: &ToolCall) -> Result<(Vec<team::Member>, String), String> {
         let arguments = self.toolbox.check(call)?;
-        match self.machine.view().spec.as_ref() {
+        let spec = self.machine.view().spec.as_ref();
+        if call.name == DELEGATE_TO_AGENT {
+            let agent = settle::agent_of(spec).ok_or("Only an agent can hand a task on.")?;
+            if self.depth() >= subagents::MAX_DEPTH {
+                return Err("Tasks are not handed on any deeper than this: do it yourself.".into());
+            }
+            return subagents::handed_to(agent, &self.components, &arguments);
+        }
+        match spec {
             Spec::Team(team) => team::handed_to(team, &self.components, &call.name, &arguments),
             Spec::Agent(_) | Spec::Workflow(_) => Err("Only a team's leader can hand a task on.".into()),
         }
@@ -285,6 +301,32 @@ impl Driver {
                 Verdict::Failed | Verdict::Refused | Verdict::Cancelled => "tool_failed",
             };
             Tried::Failed(Failure::new(code, content))
+        }
+        .boxed()
+    }
+}
+
+/// Calls of one class, each after the one before it.
+#[derive(Default)]
+struct Classes(HashMap<&'static str, oneshot::Receiver<()>>);
+
+impl Classes {
+    fn in_order<T: 'static>(
+        &mut self,
+        class: Option<&'static str>,
+        call: BoxFuture<'static, T>,
+    ) -> BoxFuture<'static, T> {
+        let Some(class) = class else { return call };
+        let (done, next) = oneshot::channel::<()>();
+        let before = self.0.insert(class, next);
+        async move {
+            if let Some(before) = before {
+                // An error says that it was given up: that is an end too.
+                let _ = before.await;
+            }
+            let answer = call.await;
+            drop(done);
+            answer
         }
         .boxed()
     }

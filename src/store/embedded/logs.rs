@@ -107,13 +107,13 @@ impl Logs {
         Ok(true)
     }
 
-    /// The durable head, and what waits with numbers over `after`; nothing if the log is not known.
-    pub(super) fn after(&self, log: &Log, after: Seq) -> Option<(Seq, Vec<Entry>)> {
+    /// The durable head, and the first `most` that wait with numbers over `after`; nothing if the log is not known.
+    pub(super) fn after(&self, log: &Log, after: Seq, most: usize) -> Option<(Seq, Vec<Entry>)> {
         let inner = self.lock();
         let state = inner.known.get(log)?;
         let news =
             state.waiting.iter().map(|waiting| &waiting.entry).filter(|entry| entry.last_seq() > after);
-        Some((state.durable, news.cloned().collect()))
+        Some((state.durable, news.take(most).cloned().collect()))
     }
 
     /// The last number, pieces that wait included; nothing if the log is not known.

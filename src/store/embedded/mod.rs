@@ -29,6 +29,7 @@ mod logs;
 mod memory;
 mod open;
 mod overlay;
+mod readers;
 mod recent;
 mod records;
 mod redb;
@@ -53,6 +54,7 @@ use self::entries::{Draft, is_said};
 use self::kv::Kv;
 use self::lock::FolderLock;
 use self::logs::Logs;
+use self::readers::Readers;
 use self::reopen::Reopen;
 use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
 use crate::domain::document::{Key, Page, Query, Record};
@@ -149,6 +151,7 @@ struct EmbeddedStore {
     /// Taken when the store goes.
     inbox: Option<mpsc::Sender<Unit>>,
     committer: Option<JoinHandle<()>>,
+    readers: Readers,
 }
 
 impl EmbeddedStore {
@@ -157,7 +160,8 @@ impl EmbeddedStore {
         let (sender, inbox) = mpsc::channel(QUEUE);
         let committer = Committer { engine: Arc::clone(&engine), logs: Arc::clone(&logs), inbox, reopen };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(|| committer.run())?;
-        Ok(Self { engine, logs, inbox: Some(sender), committer: Some(thread) })
+        let readers = Readers::start()?;
+        Ok(Self { engine, logs, inbox: Some(sender), committer: Some(thread), readers })
     }
 
     /// Reads, and where an engine that has failed cannot, again from the one that takes its place.
@@ -197,25 +201,25 @@ impl EmbeddedStore {
             return Ok(reading(&*kv));
         }
         let engine = Arc::clone(&self.engine);
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = self.readers.read(move || {
             let found = reading(&*kv);
             // First the engine, then perhaps the lock of its folder.
             drop(kv);
             drop(engine);
             found
         });
-        reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))
+        reading.await.ok_or_else(|| StoreError::Unavailable("reading it came to nothing".into()))
     }
 
-    /// The durable head of a log, and what waits with numbers over `after`.
-    async fn state(&self, log: &Log, after: Seq) -> Result<(Seq, Vec<Entry>), StoreError> {
-        if let Some(state) = self.logs.after(log, after) {
+    /// The durable head of a log, and the first `most` that wait with numbers over `after`.
+    async fn state(&self, log: &Log, after: Seq, most: usize) -> Result<(Seq, Vec<Entry>), StoreError> {
+        if let Some(state) = self.logs.after(log, after, most) {
             return Ok(state);
         }
         let wanted = log.clone();
         let stored = self.reading(move |kv| stored_head(kv, &wanted)).await?;
         // If the committer took it up meanwhile, what was read may not be durable yet.
-        Ok(self.logs.after(log, after).unwrap_or((stored, Vec::new())))
+        Ok(self.logs.after(log, after, most).unwrap_or((stored, Vec::new())))
     }
 }
 
@@ -254,14 +258,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn read(&self, log: &Log, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let (durable, waiting) = self.state(log, after).await?;
+        let (durable, waiting) = self.state(log, after, limit).await?;
         let mut found = Vec::new();
         if after < durable {
             let wanted = log.clone();
             let read = self.reading(move |kv| entries::read(kv, &wanted, after, durable, limit)).await;
             found = match read {
                 // The log was taken away while it was read.
-                Err(StoreError::Damaged(_)) if self.state(log, after).await?.0 < durable => {
+                Err(StoreError::Damaged(_)) if self.state(log, after, 0).await?.0 < durable => {
                     return Ok(Vec::new());
                 }
                 read => read?,
@@ -276,7 +280,7 @@ impl Store for EmbeddedStore {
         if let Some(head) = self.logs.head(log) {
             return Ok(head);
         }
-        let (durable, waiting) = self.state(log, 0).await?;
+        let (durable, waiting) = self.state(log, 0, usize::MAX).await?;
         Ok(waiting.last().map_or(durable, Entry::last_seq))
     }
 }

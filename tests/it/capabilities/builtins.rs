@@ -50,10 +50,10 @@ async fn sums_are_right_and_division_by_zero_is_a_failure() {
     assert_eq!(
         results,
         [
-            done(r#"{"a":40,"b":2,"operation":"add","result":42}"#),
-            done(r#"{"a":1,"b":1.5,"operation":"subtract","result":-0.5}"#),
-            done(r#"{"a":6,"b":7,"operation":"multiply","result":42}"#),
-            done(r#"{"a":1,"b":4,"operation":"divide","result":0.25}"#),
+            done(r#"{"result":42,"operation":"add","a":40,"b":2}"#),
+            done(r#"{"result":-0.5,"operation":"subtract","a":1,"b":1.5}"#),
+            done(r#"{"result":42,"operation":"multiply","a":6,"b":7}"#),
+            done(r#"{"result":0.25,"operation":"divide","a":1,"b":4}"#),
             failed("division by zero"),
             failed("the result is too large")
         ]

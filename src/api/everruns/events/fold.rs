@@ -147,42 +147,25 @@ impl Fold {
             turn.tell(self, &entry.fact, sink);
         }
         if turn.view.outcome.is_some() {
-            self.end(turn, sink);
+            self.end(&turn);
         } else {
             self.open.insert(place, turn);
-            self.next(sink);
         }
     }
 
     fn begin(&mut self, view: RunView, sink: &mut dyn Sink) {
         let mut turn = Turn::begin(self, view, sink);
-        let alone = !self.open.iter().any(Turn::is_going);
-        if alone {
-            turn.activate(self, sink);
-        }
         turn.view.input = without_bytes(&turn.view.input);
         self.open.push(turn);
     }
 
-    fn end(&mut self, turn: Turn, sink: &mut dyn Sink) {
+    fn end(&mut self, turn: &Turn) {
         let messages = match source(&turn.view.spec) {
             Source::Client => turn.view.conversation(),
             Source::File => turn.view.messages(),
         };
         self.weight = messages.iter().map(weight).fold(self.weight, usize::saturating_add);
         self.past.push((turn.view.run, messages.into()));
-        self.next(sink);
-    }
-
-    /// The turn whose time has come begins as soon as nobody is before it.
-    fn next(&mut self, sink: &mut dyn Sink) {
-        if self.open.iter().any(|turn| turn.activated && turn.is_going()) {
-            return;
-        }
-        let Some(place) = self.open.iter().position(|turn| !turn.activated) else { return };
-        let mut turn = self.open.remove(place);
-        turn.activate(self, sink);
-        self.open.insert(place, turn);
     }
 
     fn said(&mut self, turn: &mut Turn, pieces: &[Piece], sink: &mut dyn Sink) {

@@ -63,7 +63,7 @@ fn restored(content: &Value, media: &[Media]) -> Value {
     let mut pictures = media.iter();
     let parts = content.as_array().into_iter().flatten();
     let parts = parts.map(|part| {
-        let is_picture = part["type"] == "image";
+        let is_picture = part.get("type").is_some_and(|kind| kind == "image");
         let picture = if is_picture { pictures.next() } else { None };
         picture.map_or_else(|| part.clone(), self::media)
     });
@@ -140,8 +140,8 @@ pub fn outcome(result: &ToolResult) -> Object {
 
 /// The one part of a message that tells what came of a call, by the data of `tool.completed`.
 pub fn result_part(completed: &Value) -> Value {
-    let mut part = json!({ "type": "tool_result", "tool_call_id": completed["tool_call_id"] });
-    let text = completed["result"][0]["text"].as_str();
+    let mut part = json!({ "type": "tool_result", "tool_call_id": completed.get("tool_call_id") });
+    let text = completed.pointer("/result/0/text").and_then(Value::as_str);
     if let Some(fields) = part.as_object_mut() {
         fields.extend(text.map(|text| ("result".to_owned(), value_of(text))));
         fields.extend(completed.get("error").map(|error| ("error".to_owned(), error.clone())));

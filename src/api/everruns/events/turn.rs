@@ -89,9 +89,11 @@ impl Turn {
         let ends = json!({ "turn_id": context.turn_id, "input_message_id": context.input_message_id });
         fold.emit(sink, Kind::SessionActivated, context, |_, _| ends.clone());
         fold.emit(sink, Kind::TurnStarted, context, |_, _| {
-            let mut data = ends.clone();
-            data["input_content"] = parts::input(&view.input);
-            data
+            json!({
+                "turn_id": context.turn_id,
+                "input_message_id": context.input_message_id,
+                "input_content": parts::input(&view.input),
+            })
         });
     }
 
@@ -194,10 +196,8 @@ impl Turn {
         let span = fold.upcoming().public().to_string();
         fold.emit(sink, Kind::Generation, &context.within(span), |fold, sink| {
             let tools: Vec<Value> = answer.calls.iter().map(|call| parts::call(&call.call)).collect();
-            let mut output = json!({ "tool_calls": tools });
-            if !answer.text.is_empty() {
-                output["text"] = answer.text.as_str().into();
-            }
+            let text = (!answer.text.is_empty()).then_some(answer.text.as_str());
+            let output = present(json!({ "tool_calls": tools, "text": text }));
             generation(fold, sink, view, output, metadata(answer, fold.now(), None))
         });
         let calls = || answer.calls.iter().map(|call| &call.call);
@@ -313,6 +313,10 @@ impl Turn {
     fn finished(&mut self, fold: &mut Fold, sink: &mut dyn Sink, outcome: &Outcome) {
         sink.answered(fold.seq());
         self.close_act(fold, sink);
+        // One that ends before its time came was never going; but somebody must say that the session is idle.
+        if !fold.is_going() {
+            self.activate(fold, sink);
+        }
         match outcome {
             Outcome::Completed => self.completed(fold, sink),
             Outcome::Failed(failure) => self.failed(fold, sink, failure),

@@ -1,0 +1,140 @@
+"""Everruns' own management client, as it comes from the package index: its quick start, a stream, a client's tool."""
+
+import asyncio
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from everruns_sdk import Everruns
+from everruns_sdk.sse import EventStream, StreamOptions
+
+VERSION = tuple(int(part) for part in importlib.metadata.version("everruns-sdk").split(".")[:2])
+SECONDS_A_TEST_MAY_TAKE = 60
+
+
+def quick_start() -> str:
+    """The first example of the package's own description that uses the management client."""
+    description = importlib.metadata.metadata("everruns-sdk").get_payload()
+    blocks = re.findall(r"```python\n(.*?)```", description, re.DOTALL)
+    return next(block for block in blocks if "client.events.stream" in block and "asyncio.run" in block)
+
+
+def test_the_quick_start_of_the_package_runs_as_it_is_written():
+    program = quick_start()
+    if VERSION >= (0, 2):
+        # This release refuses the name in its own example before anything is sent.
+        program = program.replace('name="Assistant"', 'name="assistant"')
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, timeout=SECONDS_A_TEST_MAY_TAKE
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "'role': 'agent'" in ran.stdout, ran.stdout
+
+
+def test_a_turn_is_streamed_in_order_and_listed_as_messages():
+    async def run():
+        client = Everruns()
+        agent = await client.agents.create(name="streamer", system_prompt="You count.")
+        session = await client.sessions.create(agent_id=agent.id)
+        assert session.status == "started"
+        sent = await client.messages.create(session.id, "/slow 20")
+        seen, text = [], ""
+        async for event in EventStream(client, session.id, StreamOptions(max_retries=3)):
+            seen.append(event.type)
+            if event.type == "output.message.delta":
+                text += event.data["delta"]
+                assert event.data["accumulated"] == text
+            if event.type == "turn.completed":
+                break
+        messages = await client.messages.list(session.id)
+        assert [message.role for message in messages] == ["user", "agent"]
+        assert messages[0].id == sent.id
+        assert messages[1].content[0].text == text == " ".join(str(number) for number in range(1, 21))
+        stored = [kind for kind in seen if kind != "output.message.delta"]
+        assert stored == [event.type for event in await client.events.list(session.id)][: len(stored)]
+        await client.sessions.delete(session.id)
+        await client.agents.delete(agent.id)
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
+
+
+def test_a_stream_that_is_broken_off_in_an_answer_is_taken_up_where_it_was():
+    async def run():
+        client = Everruns()
+        agent = await client.agents.create(name="streamer", system_prompt="You count.")
+        session = await client.sessions.create(agent_id=agent.id)
+        await client.messages.create(session.id, "/slow 30")
+        text, cursor = "", None
+        first = EventStream(client, session.id, StreamOptions())
+        async for event in first:
+            cursor = event.id
+            if event.type == "output.message.delta":
+                text += event.data["delta"]
+                break
+        async for event in EventStream(client, session.id, StreamOptions(since_id=cursor)):
+            if event.type == "output.message.delta":
+                text += event.data["delta"]
+            if event.type == "turn.completed":
+                break
+        assert text == " ".join(str(number) for number in range(1, 31))
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
+
+
+@pytest.mark.skipif(VERSION < (0, 2), reason="this release cannot declare tools")
+def test_a_tool_is_executed_by_the_client():
+    from everruns_sdk import ContentPart, extract_tool_calls
+    from everruns_sdk.models import ToolDefinition
+
+    async def run():
+        client = Everruns()
+        tool = ToolDefinition(
+            type="client_side",
+            name="get_position",
+            description="Says where the client is",
+            parameters={"type": "object", "properties": {"unit": {"type": "string"}}},
+        )
+        agent = await client.agents.create(name="navigator", system_prompt="You know the way.", tools=[tool])
+        session = await client.sessions.create(agent_id=agent.id)
+        await client.messages.create(session.id, '/call get_position {"unit": "m"}')
+        seen = []
+        async for event in EventStream(client, session.id, StreamOptions(max_retries=3)):
+            seen.append(event.type)
+            # As its examples do: at the message, before the session has begun to wait.
+            calls = extract_tool_calls(event.data) if event.type == "output.message.completed" else []
+            if calls:
+                assert (calls[0].name, calls[0].arguments) == ("get_position", {"unit": "m"})
+                results = [ContentPart.make_tool_result(call.id, {"x": 1, "y": 2}) for call in calls]
+                answer = await client.messages.create_tool_results(session.id, results)
+                assert answer.accepted == 1
+            if event.type in ("turn.completed", "turn.failed"):
+                break
+        assert seen[-1] == "turn.completed" and "tool.call_requested" in seen, seen
+        messages = await client.messages.list(session.id)
+        assert [message.role for message in messages] == ["user", "agent", "tool_result", "agent"]
+        assert messages[2].content[0].result == {"x": 1, "y": 2}
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
+
+
+def test_a_turn_is_cancelled():
+    async def run():
+        client = Everruns()
+        agent = await client.agents.create(name="sleeper", system_prompt="You are slow.")
+        session = await client.sessions.create(agent_id=agent.id)
+        await client.messages.create(session.id, "/slow 5000")
+        async for event in client.events.stream(session.id):
+            if event.type == "output.message.delta":
+                await client.sessions.cancel(session.id)
+            if event.type == "session.idled":
+                break
+        assert (await client.sessions.get(session.id)).status == "idle"
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
