@@ -63,6 +63,9 @@ impl App {
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
         let triage = Triage::new(runtime.clone());
         norm.serve(&triage);
+        if config.triage.open_issues_for_failed_runs {
+            triage.report_failures();
+        }
         triage.resume().await?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),

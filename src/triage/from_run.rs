@@ -1,21 +1,87 @@
 //! An issue from a run: what went wrong is the issue, and the run's session its evidence.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use super::Board;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use uuid::Uuid;
+
 use super::error::Error;
+use super::issue::NewIssue;
+use super::norm::NORM;
+use super::{Board, Triage};
 use crate::domain::Object;
+use crate::domain::document::{RecordKind, Tags};
 use crate::domain::fact::Outcome;
 use crate::domain::id::RunId;
 use crate::domain::view::RunView;
-use crate::runtime;
+use crate::runtime::documents::{Changes, Document};
+use crate::runtime::{self, Claim};
 
 /// Longest title, in characters.
 const MAX_TITLE: usize = 200;
 /// Longest part of a description, in characters.
 const MAX_PART: usize = 4_000;
 
+/// Says that a run that failed has its issue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Reported {
+    run: RunId,
+    issue: Uuid,
+}
+
+impl Document for Reported {
+    const KIND: RecordKind = RecordKind("triage_reported");
+
+    fn id(&self) -> String {
+        self.run.to_string()
+    }
+
+    fn tags(&self) -> Tags {
+        Tags::default()
+    }
+}
+
+impl Triage {
+    /// Opens an issue for every run that fails from now on, Norm's own excepted; ends with the boards.
+    pub fn report_failures(&self) {
+        let mut failures = self.runtime().failures();
+        let boards = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                let (owner, run) = match failures.recv().await {
+                    Ok(failed) => failed,
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "{missed} failed runs have no issue: too many at once");
+                        continue;
+                    }
+                    Err(RecvError::Closed) => return,
+                };
+                let Some(boards) = boards.upgrade() else { return };
+                if let Err(error) = Self(boards).of(&owner).report(run).await {
+                    tracing::warn!(%error, run.id = %run, "run {run} failed, and no issue could be opened for it");
+                }
+            }
+        });
+    }
+}
+
 impl Board {
+    /// Opens the issue of a run that failed, unless it has one.
+    async fn report(&self, run: RunId) -> Result<(), Error> {
+        let stored = self.runtime.run(self.owner(), run).await?;
+        let known = self.documents.get::<Reported>(&run.to_string()).await?;
+        if known.is_some() || stored.parent.is_some() || stored.component.as_str() == NORM {
+            return Ok(());
+        }
+        let sent = json!({ "run_id": run.to_string(), "source": "automated" });
+        let sent = self.with_run(sent.as_object().cloned().unwrap_or_default()).await?;
+        let issue = self.create_issue(NewIssue::read(&sent)?, "system", &Claim::none()).await?;
+        let reported = Reported { run, issue: issue.id };
+        Ok(self.documents.write(Changes::default().put(&reported)).await?)
+    }
+
     /// The fields of an issue that is opened from the run that `run_id` names: what is sent counts, the run says the
     /// rest, and its session is attached. Without a `run_id`, what is sent.
     ///

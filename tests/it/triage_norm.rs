@@ -427,3 +427,28 @@ async fn a_fix_that_is_killed_goes_on_with_one_edit_and_one_end() {
     let draft = ours.data(&format!("/documents/{}/versions/draft", text(&document, "id"))).await;
     assert_eq!(draft["content"]["instructions"], "Refunds take 14 days.");
 }
+
+#[tokio::test]
+async fn a_run_that_fails_opens_its_issue_where_that_is_set() {
+    let model = ModelServer::answering(|_| fails(400, "bad", "no such thing")).await;
+    let server = Setup::default()
+        .config("default_model = \"test/model\"\n[triage]\nopen_issues_for_failed_runs = true")
+        .model(&model.url())
+        .start()
+        .await;
+    let member = member(&server);
+    let fields = [("message", "Hello"), ("session_id", "s1"), ("stream", "false")];
+    server.form("/agents/plain/runs", &fields).await;
+    let opened = async {
+        loop {
+            if let Some(issue) = member.items("/issues").await.pop() {
+                return issue;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let issue = tokio::time::timeout(PATIENCE, opened).await.expect("an issue");
+    assert_eq!((&issue["source"], &issue["severity"]), (&json!("automated"), &json!("high")));
+    let links = member.items(&format!("{}/resources", at(&issue))).await;
+    assert_eq!((&links[0]["resource_id"], &links[0]["status"]), (&json!("s1"), &json!("available")));
+}

@@ -61,9 +61,10 @@ impl Board {
         let over = async {
             loop {
                 feed.mark_unchanged();
-                let status = SessionStatus::of(&self.runs_of(&session).await?);
-                if !live || status != SessionStatus::Active || feed.changed().await.is_err() {
-                    return Ok::<_, Error>(status);
+                let runs = self.runs_of(&session).await?;
+                let are_over = runs.iter().all(|run| run.state.is_over() || !ids.contains(&run.id));
+                if are_over || feed.changed().await.is_err() {
+                    return Ok::<_, Error>(SessionStatus::of(&runs));
                 }
             }
         };

@@ -34,6 +34,10 @@ impl Tool for NormTool {
         self.intent.allows(self.listed.class)
     }
 
+    fn class(&self) -> Option<&'static str> {
+        (self.listed.class == Class::Write).then_some("triage")
+    }
+
     async fn call(&self, call: Invocation<'_>) -> ToolResult {
         let name = self.listed.spec.name.as_str();
         let scene = call.host.scene();
