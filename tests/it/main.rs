@@ -54,9 +54,9 @@ mod everruns_agents;
 mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_events;
+mod everruns_files;
 mod everruns_images;
 mod everruns_providers;
-mod everruns_files;
 mod everruns_sessions;
 mod everruns_streams;
 mod everruns_tools;
@@ -69,6 +69,7 @@ mod workflows;
 mod triage_feed;
 mod triage_issues;
 mod triage_links;
+mod triage_norm;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;
