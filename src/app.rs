@@ -25,9 +25,11 @@ use crate::domain::spec::{CapabilityRef, DeclaredTool};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
-use crate::llm::{Model, Models};
-use crate::runtime::catalog::{Catalog, Fault};
+use crate::llm::{Model, Models, Patience};
+use crate::providers::{self, Address, Kind, Providers};
+use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
+use crate::runtime::workspace::Extension;
 use crate::runtime::{Parts, Runtime};
 use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
@@ -55,8 +57,10 @@ impl App {
     /// Whatever of that cannot be done, in sentences for people.
     pub async fn build(config: &Config) -> Result<Self> {
         let servers = Arc::new(servers(config)?);
+        let providers = Arc::new(providers(config));
         let norm = Arc::new(TriageCapability::default());
-        let runtime = open(config, config.store, &servers, norm.clone()).await?;
+        let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), providers.clone()];
+        let runtime = open(config, config.store, extensions, (&servers, norm.clone())).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
@@ -71,6 +75,7 @@ impl App {
             runtime: runtime.clone(),
             triage,
             servers,
+            providers,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -180,7 +185,8 @@ fn connections(config: &Config) -> usize {
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let servers = Arc::new(servers(config)?);
-    let runtime = open(config, store, &servers, Arc::default()).await?;
+    let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), Arc::new(providers(config))];
+    let runtime = open(config, store, extensions, (&servers, Arc::default())).await?;
     servers.warm();
     Ok(runtime)
 }
@@ -188,11 +194,12 @@ pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
 async fn open(
     config: &Config,
     store: StoreConfig,
-    servers: &Arc<Servers>,
-    norm: Arc<TriageCapability>,
+    extensions: Vec<Arc<dyn Extension>>,
+    (servers, norm): (&Servers, Arc<TriageCapability>),
 ) -> Result<Runtime> {
     let registry = registry(config, servers)?.with(norm);
     let catalog = catalog(config, &registry)?;
+    let registry = registry.declaring(catalog.declared_tools());
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
@@ -203,7 +210,7 @@ async fn open(
         models,
         registry,
         catalog,
-        extensions: vec![servers.clone()],
+        extensions,
         vault: vault()?,
         clock,
         queue_depth,
@@ -253,13 +260,11 @@ fn servers(config: &Config) -> Result<Servers> {
 ///
 /// # Errors
 /// What does not fit in the configuration of MCP servers, or in a skill.
-pub fn check_tools(
-    config: &Config,
-) -> Result<impl Fn(&[CapabilityRef], &[DeclaredTool]) -> Result<(), String> + use<>> {
+pub fn check_tools(config: &Config) -> Result<Box<CheckTools<'static>>> {
     let registry = registry(config, &servers(config)?)?;
-    Ok(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
+    Ok(Box::new(move |capabilities: &[CapabilityRef], tools: &[DeclaredTool]| {
         registry.compose(capabilities, tools).map(drop).map_err(|error| error.to_string())
-    })
+    }))
 }
 
 fn catalog(config: &Config, registry: &Registry) -> Result<Catalog> {
@@ -276,6 +281,45 @@ fn models(config: &Config) -> Result<Models> {
         models = models.with(name, model);
     }
     Ok(models)
+}
+
+/// Providers and models that owners keep, beside those of a configuration.
+fn providers(config: &Config) -> Providers {
+    let configured = config.providers.iter().map(|(name, provider)| providers::Configured {
+        name: name.clone(),
+        address: Address {
+            kind: match provider.kind {
+                ProviderKind::OpenAi => Kind::OpenAi,
+                ProviderKind::Scripted => Kind::Scripted,
+            },
+            base_url: provider.base_url.clone(),
+            api_key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
+        },
+    });
+    Providers::new(configured.collect(), Box::new(connected), config.network.allow_private.clone())
+}
+
+/// Before each word of a model that is only simulated.
+const SIMULATED_PAUSE: Duration = Duration::from_millis(15);
+
+/// What speaks to a provider that an owner keeps.
+fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
+    let bad = |error: &dyn std::fmt::Display| format!("it cannot be set up: {error}");
+    Ok(match address.kind {
+        Kind::OpenAi => Arc::new(
+            OpenAi::new(OpenAiConfig {
+                base_url: address.base_url.clone().unwrap_or_default(),
+                api_key: address.api_key.clone(),
+                headers: Vec::new(),
+                patience: Patience::default(),
+            })
+            .map_err(|error| bad(&error))?,
+        ),
+        Kind::Scripted => Arc::new(
+            Scripted::new(ScriptedConfig { scripts: None, pause: SIMULATED_PAUSE })
+                .map_err(|error| bad(&error))?,
+        ),
+    })
 }
 
 fn model(provider: &ProviderConfig) -> Result<Arc<dyn Model>> {

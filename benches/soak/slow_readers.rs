@@ -22,6 +22,7 @@ const MOST_LATE_MIB: u64 = 32;
 const WARM_UP: usize = 3;
 
 /// So many readers that read nothing while a run goes on, and so many after it; of some 20 MB at the full count.
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 pub(crate) async fn slow_readers(order: Order) -> String {
     let pieces = usize::try_from(order.count).unwrap() * 1300;
     let answer = vec!["twenty words or so ".repeat(10); pieces];

@@ -36,6 +36,7 @@ use actix_web::{App, Error};
 use tokio::sync::Semaphore;
 
 use crate::access::Tokens;
+use crate::providers::Providers;
 use crate::runtime::Runtime;
 use crate::servers::Servers;
 use crate::triage::Triage;
@@ -48,6 +49,8 @@ pub struct ApiState {
     pub runtime: Runtime,
     /// The boards of issues.
     pub triage: Triage,
+    /// Who answers.
+    pub providers: Arc<Providers>,
     /// The servers that speak MCP.
     pub servers: Arc<Servers>,
     /// Knows who may come in.

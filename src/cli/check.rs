@@ -15,7 +15,7 @@ pub fn run(config: Config) -> ExitCode {
         Ok(check) => check,
         Err(fault) => return refuse(&[format!("{fault:#}")]),
     };
-    match Catalog::load(&config.agents, &config.catalog_defaults(&check)) {
+    match Catalog::load(&config.agents, &config.catalog_defaults(&*check)) {
         Ok(catalog) => {
             // A reader that has gone away is no reason to say that the files are wrong.
             let _gone = writeln!(io::stdout(), "{}", summary(&config, &catalog));

@@ -70,7 +70,10 @@ fn end_after(patience: Duration) {
 }
 
 fn log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    // What MCP servers say of themselves is theirs, and long; what goes wrong with them we tell ourselves.
+    let filter =
+        if config.log.contains("rmcp") { config.log.clone() } else { format!("{},rmcp=off", config.log) };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
     match config.log_format {

@@ -110,6 +110,7 @@ struct Inner {
     journal: Arc<Journal>,
     lanes: Lanes,
     receipts: Receipts,
+    writers: files::Writers,
     /// Held by whoever takes away a session that shares its log with others.
     removal: AsyncMutex<()>,
     idle: Notify,
@@ -159,6 +160,7 @@ impl Runtime {
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
+            writers: files::Writers::default(),
             receipts: Receipts::default(),
             removal: AsyncMutex::default(),
             idle: Notify::new(),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub use self::pinned::ServerPins;
 use self::pinned::{Accepting, OwnersPins};
 use self::saved::SavedServer;
+use crate::capability::Capability;
 use crate::capability::egress::{Egress, Reach};
 use crate::capability::mcp::pins::{InMemory, Pins};
 use crate::capability::mcp::{McpCapability, Route, Server, Settings};
@@ -69,9 +70,11 @@ impl Servers {
     }
 
     /// Those of the configuration, as capabilities for whoever only wants to know that they are there.
-    pub fn capabilities(&self) -> impl Iterator<Item = Arc<McpCapability>> {
+    pub fn capabilities(&self) -> impl Iterator<Item = Arc<dyn Capability>> {
         let pins: Arc<dyn Pins> = Arc::new(InMemory::default());
-        self.configured.iter().map(move |one| Arc::new(McpCapability::new(one.server.clone(), pins.clone())))
+        self.configured.iter().map(move |one| -> Arc<dyn Capability> {
+            Arc::new(McpCapability::new(one.server.clone(), pins.clone()))
+        })
     }
 
     /// An owner's server as it runs, if it does.

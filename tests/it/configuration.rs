@@ -358,8 +358,8 @@ fn listening_to_others_needs_a_token() {
 
 #[test]
 fn a_token_is_never_repeated() {
-    let config = from_env(&[("RUNHOLD_TOKEN", "very-private"), ("OPENAI_API_KEY", "sk-private")]).unwrap();
-    assert!(!format!("{config:?}").contains("private"));
+    let config = from_env(&[("RUNHOLD_TOKEN", "very-hushed"), ("OPENAI_API_KEY", "sk-hushed")]).unwrap();
+    assert!(!format!("{config:?}").contains("hushed"));
     assert_eq!(
         from_file("token = 123456\n").unwrap_err(),
         "my.toml:1:9: a secret must be text in \

@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 7] = [
         "triage",
         "servers",
         "providers",
+        "images",
         "knowledge",
         "memory",
         "schedules",

@@ -53,6 +53,10 @@ impl From<Problem> for Error {
 }
 
 impl From<runtime::Error> for Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "three are told in other words, the rest as everywhere"
+    )]
     fn from(error: runtime::Error) -> Self {
         Self(match error {
             runtime::Error::NoSession(_) => Problem::not_found("Session not found"),

@@ -188,10 +188,7 @@ fn is_free(state: &ApiState, name: &str) -> Result<(), Error> {
 }
 
 fn taken(error: crate::runtime::Error, name: &str) -> Error {
-    match error {
-        crate::runtime::Error::Conflict(_) => name_taken(name),
-        other => other.into(),
-    }
+    if matches!(error, crate::runtime::Error::Conflict(_)) { name_taken(name) } else { error.into() }
 }
 
 fn name_taken(name: &str) -> Error {

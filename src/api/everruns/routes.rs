@@ -5,8 +5,8 @@
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agents, capabilities, channels, event_routes, files, harnesses, mcp_servers, messages, sessions, storage,
-    turns,
+    agents, capabilities, channels, event_routes, files, harnesses, images, llm_models, mcp_servers,
+    messages, providers, sessions, storage, turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -39,6 +39,9 @@ pub(super) fn table() -> Vec<Endpoint> {
         capabilities::table(),
         harnesses::table(),
         mcp_servers::table(),
+        providers::table(),
+        llm_models::table(),
+        images::table(),
         files::table(),
         storage::table(),
     ];

@@ -18,6 +18,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ClientHandler, ErrorData};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::http::Http;
 use super::{Route, program};
 use crate::capability::egress::{Egress, EgressError};
 use crate::domain::Object;
@@ -69,7 +70,7 @@ impl Connection {
                     .max_sse_event_size(MAX_MESSAGE)
                     .max_json_response_size(MAX_MESSAGE)
                     .max_error_response_size(1024);
-                let transport = StreamableHttpClientTransport::with_client(client, config);
+                let transport = StreamableHttpClientTransport::with_client(Http(client), config);
                 serve_client_with_ct(listener, transport, end).await
             }
         };
@@ -115,15 +116,15 @@ impl Connection {
     /// Calls a tool. Dropped, it tells the server that nobody waits any more.
     pub(super) async fn call(&self, tool: &str, arguments: Object) -> Result<CallToolResult, CallError> {
         let order = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        self.service.peer().call_tool(order).await.map_err(|error| match error {
-            ServiceError::McpError(ErrorData { message, .. }) => CallError::Refused(message.into_owned()),
-            ServiceError::UnexpectedResponse => {
-                CallError::Refused("it answered with something that is no result".into())
+        self.service.peer().call_tool(order).await.map_err(|error| {
+            if let ServiceError::McpError(ErrorData { message, .. }) = error {
+                return CallError::Refused(message.into_owned());
             }
-            other => {
-                tracing::debug!("a call of an MCP server has no result: {other}");
-                if was_never_sent(&other) { CallError::NotSent } else { CallError::Lost }
+            if matches!(error, ServiceError::UnexpectedResponse) {
+                return CallError::Refused("it answered with something that is no result".into());
             }
+            tracing::debug!("a call of an MCP server has no result: {error}");
+            if was_never_sent(&error) { CallError::NotSent } else { CallError::Lost }
         })
     }
 }

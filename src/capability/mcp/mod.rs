@@ -1,12 +1,13 @@
 //! Servers that speak the Model Context Protocol, as capabilities: `mcp:{id}`, whose tools are the server's.
 //!
 //! `server` keeps one connection for all who use it, `connection` makes one, `program` runs a server that is a program
-//! of this machine, `offer` makes tools of what a server lists, `answer` makes text of what it answers, `pins` notices
+//! of this machine, `http` speaks to one elsewhere, `offer` makes tools of what a server lists, `answer` makes text of what it answers, `pins` notices
 //! what a server describes otherwise than before. Nothing a server says is trusted: sizes are bounded, its
 //! instructions reach no prompt, and one that is away, hangs or dies costs a run a tool, never more.
 
 mod answer;
 mod connection;
+mod http;
 mod offer;
 pub mod pins;
 mod program;

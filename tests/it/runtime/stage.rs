@@ -368,7 +368,7 @@ impl Tape {
         *self.damaged.lock().unwrap() = Some(log);
     }
 
-    /// Lists are read, and not answered as long as this is held. Whoever waits has it first.
+    /// Lists of runs are read, and not answered as long as this is held. Whoever waits has it first.
     pub(super) async fn hold_lists(&self) -> OwnedMutexGuard<()> {
         self.lists.clone().lock_owned().await
     }
@@ -398,7 +398,9 @@ impl Store for Tape {
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let page = self.store.list(query).await;
-        drop(self.lists.lock().await);
+        if query.kind.0 == "run" {
+            drop(self.lists.lock().await);
+        }
         page
     }
 
