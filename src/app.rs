@@ -34,6 +34,7 @@ use crate::runtime::{Parts, Runtime};
 use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
+use crate::triage::norm::TriageCapability;
 
 /// A server that is ready to run.
 pub struct App {
@@ -57,14 +58,22 @@ impl App {
     pub async fn build(config: &Config) -> Result<Self> {
         let servers = Arc::new(servers(config)?);
         let providers = Arc::new(providers(config));
-        let runtime = open(config, config.store, vec![servers.clone(), providers.clone()], &servers).await?;
+        let norm = Arc::new(TriageCapability::default());
+        let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), providers.clone()];
+        let runtime = open(config, config.store, extensions, (&servers, norm.clone())).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
+        let triage = Triage::new(runtime.clone());
+        norm.serve(&triage);
+        if config.triage.open_issues_for_failed_runs {
+            triage.report_failures();
+        }
+        triage.resume().await?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
-            triage: Triage::new(runtime.clone()),
+            triage,
             servers,
             providers,
             tokens: Arc::new(tokens),
@@ -177,7 +186,7 @@ fn connections(config: &Config) -> usize {
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let servers = Arc::new(servers(config)?);
     let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), Arc::new(providers(config))];
-    let runtime = open(config, store, extensions, &servers).await?;
+    let runtime = open(config, store, extensions, (&servers, Arc::default())).await?;
     servers.warm();
     Ok(runtime)
 }
@@ -186,10 +195,11 @@ async fn open(
     config: &Config,
     store: StoreConfig,
     extensions: Vec<Arc<dyn Extension>>,
-    servers: &Servers,
+    (servers, norm): (&Servers, Arc<TriageCapability>),
 ) -> Result<Runtime> {
-    let registry = registry(config, servers)?;
+    let registry = registry(config, servers)?.with(norm);
     let catalog = catalog(config, &registry)?;
+    let registry = registry.declaring(catalog.declared_tools());
     let models = models(config)?;
     let Opened { store, lost } = store::open(&store, &config.data).await?;
     let clock = Arc::new(WallClock::default());
@@ -231,7 +241,7 @@ const SKILLS: &str = "skills";
 fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    let builtin = Registry::builtin(Egress::new());
+    let builtin = Registry::builtin(Egress::new()).with(Arc::new(TriageCapability::default()));
     let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
     Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }

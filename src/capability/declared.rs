@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::egress::Egress;
 use super::http::{Environment, HttpTool};
 use super::process::ProcessTool;
-use super::{Invocation, Tool};
+use super::{About, Capability, CapabilityKind, Contribution, Invocation, Risk, Tool};
 use crate::domain::spec::{DeclaredTool, ToolAction};
 use crate::domain::tool::{ToolResult, ToolSpec};
 
@@ -39,6 +40,44 @@ pub(super) fn tool(
             Arc::new(External(spec))
         }
     })
+}
+
+/// A declared tool as a capability of its own: `declarative:{name}`.
+pub(super) struct Declared {
+    about: About,
+    tool: Arc<dyn Tool>,
+}
+
+impl Declared {
+    /// None for a tool that the client carries out: nobody else could be given it.
+    ///
+    /// # Errors
+    /// A sentence that names the setting that does not fit.
+    pub(super) fn of(
+        declared: &DeclaredTool,
+        egress: &Egress,
+        environment: &Environment,
+    ) -> Result<Option<Self>, String> {
+        let (risk, icon) = match &declared.action {
+            ToolAction::Process { .. } => (Risk::High, "square-terminal"),
+            ToolAction::Http { .. } => (Risk::Medium, "webhook"),
+            ToolAction::External => return Ok(None),
+        };
+        let id = format!("declarative:{}", declared.name);
+        let about = About::new(id, declared.name.clone(), declared.description.clone());
+        let about = About { kind: CapabilityKind::Declared, ..about.listed("Declared", icon).risking(risk) };
+        Ok(Some(Self { about, tool: tool(declared, egress, environment)? }))
+    }
+}
+
+impl Capability for Declared {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn contribute(&self, _: &Value) -> Result<Contribution, String> {
+        Ok(Contribution { tools: vec![self.tool.clone()], ..Contribution::default() })
+    }
 }
 
 /// A tool that is carried out by the client; the run waits for it and never calls it.

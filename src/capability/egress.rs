@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, LAST_MODIFIED, LOCATION};
 use reqwest::{Client, Method, Url, redirect};
 
 pub use reach::Reach;
@@ -74,6 +74,10 @@ pub struct Response {
     pub status: u16,
     /// As the server says.
     pub content_type: Option<String>,
+    /// When the server says it was last changed.
+    pub last_modified: Option<String>,
+    /// The name to keep it under, as the server says.
+    pub filename: Option<String>,
     /// As much as [`Limits::body_bytes`] allows.
     pub body: Bytes,
     /// Whether there was more.
@@ -293,8 +297,10 @@ fn redirected(request: &Request, response: &reqwest::Response) -> Result<Option<
 async fn collect(mut response: reqwest::Response, max: usize) -> Result<Response, EgressError> {
     let url = response.url().clone();
     let status = response.status().as_u16();
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.map(str::to_owned);
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type = header(CONTENT_TYPE);
+    let last_modified = header(LAST_MODIFIED);
+    let filename = header(CONTENT_DISPOSITION).as_deref().and_then(filename);
     let mut body = Vec::new();
     let mut cut = false;
     while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error, &url))? {
@@ -305,5 +311,16 @@ async fn collect(mut response: reqwest::Response, max: usize) -> Result<Response
             break;
         }
     }
-    Ok(Response { url, status, content_type, body: body.into(), cut })
+    Ok(Response { url, status, content_type, last_modified, filename, body: body.into(), cut })
+}
+
+/// The name in a `Content-Disposition`, without any folder.
+fn filename(disposition: &str) -> Option<String> {
+    let (_, rest) = disposition.split_once("filename=")?;
+    let name = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => rest.split(';').next()?.trim(),
+    };
+    let name = name.rsplit(['/', '\\']).next()?;
+    (!name.is_empty()).then(|| name.to_owned())
 }

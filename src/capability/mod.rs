@@ -30,7 +30,7 @@ pub use self::files::Files;
 pub use self::memory::Memory;
 pub use self::storage::Storage;
 use crate::domain::Object;
-use crate::domain::id::{RunId, SessionId, UserId};
+use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::tool::{ToolResult, ToolSpec};
 
 /// A member of the registry.
@@ -209,6 +209,11 @@ pub trait Tool: Send + Sync + 'static {
     /// What the model sees and a restart may do.
     fn spec(&self) -> &ToolSpec;
 
+    /// Whether models are told of it. One that they are not told of answers those that call it all the same.
+    fn is_offered(&self) -> bool {
+        true
+    }
+
     /// Calls of one answer that share a class are made one after the other, in the order of the answer; others side
     /// by side.
     fn class(&self) -> Option<&'static str> {
@@ -259,6 +264,8 @@ pub trait Host: Send + Sync {
 /// Who calls a tool, and where.
 #[derive(Debug, Clone)]
 pub struct Scene {
+    /// Whose data the run works on.
+    pub owner: Owner,
     /// The session.
     pub session: SessionId,
     /// The run.

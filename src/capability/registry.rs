@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::declared::Declared;
 use super::egress::Egress;
 use super::http::Environment;
 use super::toolbox::{Toolbox, violations};
@@ -72,6 +73,21 @@ impl Registry {
     #[must_use]
     pub fn with(mut self, capability: Arc<dyn Capability>) -> Self {
         self.capabilities.insert(capability.about().id.to_string(), capability);
+        self
+    }
+
+    /// Adds declared tools as capabilities `declarative:{name}`, of each name the first.
+    #[must_use]
+    pub fn declaring<'a>(mut self, tools: impl IntoIterator<Item = &'a DeclaredTool>) -> Self {
+        for tool in tools {
+            match Declared::of(tool, &self.egress, &self.environment) {
+                Ok(Some(declared)) if self.get(&declared.about().id).is_none() => {
+                    self = self.with(Arc::new(declared));
+                }
+                Ok(_) => {}
+                Err(reason) => tracing::warn!(tool = tool.name, "not a capability: {reason}"),
+            }
+        }
         self
     }
 

@@ -115,7 +115,9 @@ impl Toolbox {
 
     /// The tools as a model is told of them, in order.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        self.order.iter().filter_map(|name| self.get(name)).map(|entry| entry.spec().clone()).collect()
+        let offered =
+            self.order.iter().filter_map(|name| self.get(name)).filter(|entry| entry.tool.is_offered());
+        offered.map(|entry| entry.spec().clone()).collect()
     }
 
     /// The tool with this name.

@@ -84,6 +84,9 @@ pub struct Config {
     /// Runs.
     #[serde(default)]
     pub runs: RunsConfig,
+    /// The triage board.
+    #[serde(default)]
+    pub triage: TriageConfig,
 }
 
 fn demo_model() -> ModelName {
@@ -137,6 +140,14 @@ pub struct ServerConfig {
 pub struct NetworkConfig {
     /// Hosts and networks that MCP servers and providers added over an API may be in though they are private.
     pub allow_private: Vec<String>,
+}
+
+/// The triage board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriageConfig {
+    /// Whether a run that fails opens an issue by itself, with its session as evidence.
+    pub open_issues_for_failed_runs: bool,
 }
 
 /// Runs.

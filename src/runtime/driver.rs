@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use children::Given;
 
-use super::Inner;
 use super::deadlines;
 use super::desk::Desk;
 use super::error::Error;
@@ -28,6 +27,7 @@ use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::records;
 use super::settle;
+use super::{Inner, Runtime};
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
 use crate::domain::fork::{Fork, Origin};
@@ -235,6 +235,7 @@ impl Driver {
             let failure = Failure::new(INTERRUPTED, "the server stopped while the model was answering");
             self.record(News::ModelFailed(failure.retryable()))?;
         }
+        self.mount().await?;
         self.ask_capabilities().await?;
         let limit = Duration::from_secs(self.limits_seconds()).min(LONGEST_RUN);
         let mut deadline = Instant::now() + limit.saturating_sub(self.machine.view().worked);
@@ -254,6 +255,19 @@ impl Driver {
                 Step::Wait | Step::Stop => return self.write().await,
             }
         }
+    }
+
+    /// A session that begins with a run begins with the files of its capabilities too.
+    async fn mount(&mut self) -> Result<(), Halt> {
+        if self.toolbox.mounts.is_empty() || self.given.is_some() || self.machine.next() != Step::Prepare {
+            return Ok(());
+        }
+        self.write().await?;
+        if !settle::has_past(&self.inner, &self.room).await? {
+            let (log, runtime) = (&self.room.log, Runtime(self.inner.clone()));
+            runtime.mount(&log.owner, &log.session, &self.toolbox.mounts).await;
+        }
+        Ok(())
     }
 
     /// Completes the tools with what capabilities can say only now. Whoever waits to hear that the run was accepted

@@ -3,21 +3,26 @@
 //! A write puts new chunks down first, under a name of their own, and then in one batch says that they are the file and
 //! takes the old ones away: a crash in between leaves the file as it was.
 
+mod kept;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::documents::{Changes, Document, Documents, Listing, Stored};
 use super::error::Error;
 use super::{Runtime, records};
 use crate::capability::files::{FileError, Files, Onto, Write, Written};
-use crate::domain::document::{RecordKind, Tag, Tags};
+use crate::domain::document::Tag;
 use crate::domain::file::{FileInfo, FilePath};
 use crate::domain::id::{Owner, SessionId};
 use crate::domain::time::Timestamp;
+use kept::{Chunk, Content, Kept, chunk_id, decoded, folder_tag, forgetting, id};
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
@@ -31,74 +36,29 @@ const INLINE_BYTES: usize = 16 * 1024;
 /// Largest chunk, before it is written as text.
 const CHUNK_BYTES: usize = 512 * 1024;
 
+/// Locks for writers.
+const LOCKS: usize = 256;
+
 /// How often a change is tried that others keep getting in the way of.
 const TRIES: usize = 16;
 
-/// A file or folder as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
-    session: SessionId,
-    info: FileInfo,
-    /// Where its contents are.
-    content: Content,
-}
+/// One writer of a session's files at a time, so that what is checked is still so when it is written: that a folder
+/// is there, that a place is free. Sessions share the locks.
+pub(super) struct Writers(Box<[Mutex<()>]>);
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Content {
-    /// Here, in base64.
-    Inline(String),
-    /// In so many chunks of this name.
-    Chunks { name: Uuid, count: usize },
-}
-
-/// A part of a large file.
-#[derive(Serialize, Deserialize)]
-struct Chunk {
-    session: SessionId,
-    name: Uuid,
-    number: usize,
-    /// In base64.
-    content: String,
-}
-
-impl Document for Kept {
-    const KIND: RecordKind = RecordKind("file");
-
-    fn id(&self) -> String {
-        id(&self.session, &self.info.path)
-    }
-
-    fn tags(&self) -> Tags {
-        let mut names = vec![records::session_tag(&self.session)];
-        names.extend(self.info.path.parent().map(|folder| folder_tag(&self.session, &folder)));
-        Tags { sort: 0, listed: false, names }
+impl Default for Writers {
+    fn default() -> Self {
+        Self((0..LOCKS).map(|_| Mutex::default()).collect())
     }
 }
 
-impl Document for Chunk {
-    const KIND: RecordKind = RecordKind("file_chunk");
-
-    fn id(&self) -> String {
-        chunk_id(self.name, self.number)
+impl Writers {
+    async fn turn(&self, owner: &Owner, session: &SessionId) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        (owner, session).hash(&mut hasher);
+        let at = usize::try_from(hasher.finish()).unwrap_or_default() % LOCKS;
+        Some(self.0.get(at)?.lock().await)
     }
-
-    fn tags(&self) -> Tags {
-        Tags { sort: 0, listed: false, names: vec![records::session_tag(&self.session)] }
-    }
-}
-
-// No session's name holds a line break, so no two pairs are written alike.
-fn id(session: &SessionId, path: &FilePath) -> String {
-    format!("{session}\n{path}")
-}
-
-fn folder_tag(session: &SessionId, folder: &FilePath) -> Tag {
-    Tag::new("folder", id(session, folder))
-}
-
-fn chunk_id(name: Uuid, number: usize) -> String {
-    format!("{name}/{number:06}")
 }
 
 /// The files of one session.
@@ -136,6 +96,11 @@ impl Runtime {
 }
 
 impl SessionFiles {
+    /// The turn to write.
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.runtime.0.writers.turn(self.documents.owner(), &self.session).await
+    }
+
     async fn kept(&self, path: &FilePath) -> Result<Option<Stored<Kept>>, FileError> {
         self.documents.get(&id(&self.session, path)).await.map_err(unavailable)
     }
@@ -288,6 +253,7 @@ impl SessionFiles {
 
     /// Puts what is at `from`, and below it, to `to`; takes it away from where it was if it is moved.
     async fn carry(&self, from: &FilePath, to: &FilePath, moved: bool) -> Result<FileInfo, FileError> {
+        let _turn = self.turn().await;
         let top = self.there(from).await?;
         if self.stat(to).await?.is_some() || to.is_below(from) {
             return Err(FileError::Exists(to.clone()));
@@ -369,6 +335,7 @@ impl Files for SessionFiles {
         }
         let size = content.len() as u64;
         let content = self.put_down(&content).await?;
+        let _turn = self.turn().await;
         for _ in 0..TRIES {
             match self.try_write(path, (&content, size), how).await {
                 Ok(Some(written)) => return Ok(written),
@@ -384,6 +351,7 @@ impl Files for SessionFiles {
     }
 
     async fn make_folder(&self, path: &FilePath) -> Result<Written, FileError> {
+        let _turn = self.turn().await;
         for _ in 0..TRIES {
             match self.stat(path).await? {
                 Some(info) if info.folder => return Ok(Written { info, created: false }),
@@ -418,6 +386,7 @@ impl Files for SessionFiles {
     }
 
     async fn delete(&self, path: &FilePath, deep: bool) -> Result<(), FileError> {
+        let _turn = self.turn().await;
         let top = if path.is_root() { None } else { Some(self.there(path).await?) };
         let folder = top.as_ref().is_none_or(|top| top.info.folder);
         let below = if folder { self.below(path).await? } else { Vec::new() };
@@ -440,24 +409,10 @@ impl Files for SessionFiles {
     }
 }
 
-/// With the chunks of these contents taken away.
-fn forgetting(mut changes: Changes, content: &Content) -> Changes {
-    if let Content::Chunks { name, count } = content {
-        for number in 0..*count {
-            changes = changes.delete::<Chunk>(&chunk_id(*name, number));
-        }
-    }
-    changes
-}
-
-fn decoded(text: &str) -> Result<Bytes, FileError> {
-    BASE64.decode(text).map(Bytes::from).map_err(|error| {
-        tracing::error!(%error, "the contents of a file cannot be read");
-        FileError::Unavailable
-    })
-}
-
 fn unavailable(error: Error) -> FileError {
+    if let Error::TooLarge { .. } = error {
+        return FileError::TooLarge("this is too much to be done at once; do it in parts".into());
+    }
     tracing::warn!(%error, "files cannot be reached");
     FileError::Unavailable
 }

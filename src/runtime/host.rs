@@ -27,8 +27,13 @@ pub(super) struct RunHost {
 impl RunHost {
     pub(super) fn new(inner: &Arc<Inner>, owner: &Owner, view: &RunView) -> Self {
         let (runtime, clock) = (Runtime(inner.clone()), inner.clock.clone());
-        let scene =
-            Scene { session: view.session.clone(), run: view.run, user: view.user.clone(), now: clock.now() };
+        let scene = Scene {
+            owner: owner.clone(),
+            session: view.session.clone(),
+            run: view.run,
+            user: view.user.clone(),
+            now: clock.now(),
+        };
         let files = runtime.files(owner, &view.session);
         let storage = runtime.storage(owner, &view.session);
         let memory = runtime.memory(owner, view.user.as_ref());

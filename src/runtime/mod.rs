@@ -44,16 +44,17 @@ pub mod vault;
 mod wake;
 pub mod workspace;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::capability::registry::Registry;
 use crate::clock::Clock;
+use crate::domain::id::{Owner, RunId};
 use crate::domain::time::Timestamp;
 use crate::llm::Models;
 use crate::store::Store;
@@ -109,6 +110,7 @@ struct Inner {
     journal: Arc<Journal>,
     lanes: Lanes,
     receipts: Receipts,
+    writers: files::Writers,
     /// Held by whoever takes away a session that shares its log with others.
     removal: AsyncMutex<()>,
     idle: Notify,
@@ -117,6 +119,26 @@ struct Inner {
     stopping: AtomicBool,
     let_go: CancellationToken,
     since: Timestamp,
+    failures: Failures,
+}
+
+/// Runs that failed, for whoever does something about it.
+type Failed = (Owner, RunId);
+
+/// How many failures wait to be heard of; later ones take the place of the oldest.
+const FAILURES: usize = 1024;
+
+/// Tells of runs that fail: what happens before somebody listens waits for them.
+struct Failures {
+    told: broadcast::Sender<Failed>,
+    first: Mutex<Option<broadcast::Receiver<Failed>>>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        let (told, first) = broadcast::channel(FAILURES);
+        Self { told, first: Mutex::new(Some(first)) }
+    }
 }
 
 impl Runtime {
@@ -128,6 +150,7 @@ impl Runtime {
         let inner = Arc::new(Inner {
             journal: Arc::new(Journal::new(parts.store.clone())),
             since: parts.clock.now(),
+            failures: Failures::default(),
             store: parts.store,
             base: Workspace::new(parts.catalog, parts.registry, parts.models),
             extensions: parts.extensions,
@@ -137,6 +160,7 @@ impl Runtime {
             queue_depth: parts.queue_depth,
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
+            writers: files::Writers::default(),
             receipts: Receipts::default(),
             removal: AsyncMutex::default(),
             idle: Notify::new(),
@@ -171,6 +195,12 @@ impl Runtime {
         self.0.lanes.abandon();
         self.0.let_go.cancel();
         self.0.lanes.busy()
+    }
+
+    /// Tells of the runs that fail from now on; who asks first, of those since the start.
+    pub fn failures(&self) -> broadcast::Receiver<Failed> {
+        let first = journal::unpoisoned(&self.0.failures.first).take();
+        first.unwrap_or_else(|| self.0.failures.told.subscribe())
     }
 
     /// Whether it lets nothing new begin, because the server stops.

@@ -12,7 +12,7 @@ use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
-use crate::domain::fact::{Entry, Fact, Failure, RunStart, Seq};
+use crate::domain::fact::{Entry, Fact, Failure, Outcome, RunStart, Seq};
 use crate::domain::fork::Origin;
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
@@ -41,6 +41,33 @@ impl Runtime {
         self.accept_once(owner, order, None, claim).await
     }
 
+    /// Accepts a run under a name its caller chose, of a component as the caller fits it out: `component` of the order
+    /// names it, but what runs is `spec`. A run of that name that was accepted before is the one that is meant.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub async fn start_as(
+        &self,
+        owner: &Owner,
+        order: StartRun,
+        run: RunId,
+        spec: Arc<Spec>,
+    ) -> Result<Started, Error> {
+        let (inner, owner) = (self.0.clone(), owner.clone());
+        let accepted = tokio::spawn(async move {
+            match inner.stored_run(&owner, run).await {
+                Ok(Run { id: run, session, first, .. }) => {
+                    Ok(Started { owner, session, run, first, queued: false, joined: None })
+                }
+                Err(Error::NoRun(_)) => {
+                    inner.accept(owner, order, None, Claim::none(), Some((run, spec))).await
+                }
+                Err(error) => Err(error),
+            }
+        });
+        accepted.await.map_err(|_| Error::Internal)?
+    }
+
     pub(super) async fn accept_once(
         &self,
         owner: &Owner,
@@ -54,7 +81,7 @@ impl Runtime {
         let accepted = tokio::spawn(async move {
             match claim.made()? {
                 Some(made) => inner.started(owner, made).await,
-                None => inner.accept(owner, order, origin, claim).await,
+                None => inner.accept(owner, order, origin, claim, None).await,
             }
         });
         accepted.await.map_err(|_| Error::Internal)?
@@ -175,12 +202,15 @@ impl Inner {
         order: StartRun,
         origin: Option<Origin>,
         claim: Claim,
+        chosen: Option<(RunId, Arc<Spec>)>,
     ) -> Result<Started, Error> {
         let workspace = self.workspace(&owner).await?;
-        let spec = workspace
-            .catalog
-            .get(order.kind, &order.component)
-            .ok_or_else(|| Error::NoComponent { kind: order.kind, id: order.component.clone() })?;
+        let (run, spec) = match chosen {
+            Some((run, spec)) => (run, Some(spec)),
+            None => (RunId(self.clock.fresh()), workspace.catalog.get(order.kind, &order.component)),
+        };
+        let spec =
+            spec.ok_or_else(|| Error::NoComponent { kind: order.kind, id: order.component.clone() })?;
         let (session, fresh) = super::Runtime(self.clone()).session_id(order.session)?;
         let log = Log { owner, session };
         let room = self.journal.room(&log);
@@ -212,7 +242,7 @@ impl Inner {
         {
             return Ok(joined);
         }
-        self.begin(room, start, manners, claim).await
+        self.begin(room, (run, start), manners, claim).await
     }
 
     /// Before a model is asked anything: whether the session may be used at all, and what it adds.
@@ -256,14 +286,13 @@ impl Inner {
     async fn begin(
         self: Arc<Self>,
         room: Arc<Room>,
-        start: RunStart,
+        (run, start): (RunId, RunStart),
         manners: Manners,
         claim: Claim,
     ) -> Result<Started, Error> {
         let permit = self.permits.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Error::Unavailable("too many runs are going".into()))?;
         let at = self.clock.now();
-        let run = RunId(self.clock.fresh());
         let session = start.session.clone();
         let machine = Machine::accept(run, at, &start)
             .map_err(|violation| Error::Invalid { field: "kind", message: violation.what })?;
@@ -324,9 +353,19 @@ impl Inner {
                 tracing::error!(run.id = %live.run, "run {} is no longer driven: its driver panicked", live.run);
                 live.reach(Stage::Lost(Error::Internal));
             }
+            self.tell_of_failure(&live);
             next = self.lanes.leave(&live);
         }
         self.idle.notify_waiters();
+    }
+
+    fn tell_of_failure(&self, live: &LiveRun) {
+        if let Stage::Resting(view) = &*live.watch().borrow()
+            && matches!(view.outcome, Some(Outcome::Failed(_)))
+        {
+            // Nobody may listen.
+            let _ = self.failures.told.send((live.log.owner.clone(), live.run));
+        }
     }
 
     /// A driver for a run that is in the log.

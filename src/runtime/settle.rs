@@ -111,6 +111,11 @@ pub(super) fn agent_of(spec: &Spec) -> Option<&AgentSpec> {
 }
 
 /// The session's state, and whether it has had runs.
+/// Whether the session had runs before.
+pub(super) async fn has_past(inner: &Inner, room: &Room) -> Result<bool, Error> {
+    Ok(stored_state(inner, room).await?.1)
+}
+
 async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Error> {
     let mut memory = room.pen().await;
     let desk = memory.desk(&*inner.store, &room.log).await?;

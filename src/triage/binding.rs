@@ -55,6 +55,14 @@ pub(super) async fn check(board: &Board, agent: &str, content: &Value) -> Result
     defined(board, agent, content).await.map(|_| ())
 }
 
+/// The agent as a content would define it.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) async fn defined_by(board: &Board, agent: &str, content: &Value) -> Result<AgentSpec, Error> {
+    defined(board, agent, content).await.map(|(_, spec)| spec)
+}
+
 /// The agent as the content defines it: what it does not speak of is as in the agent's file, or else as it is.
 async fn defined(
     board: &Board,

@@ -1,5 +1,6 @@
 //! Comments on issues; one that mentions `@norm` sets him to work.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -8,6 +9,7 @@ use super::entry::{Actor, Entry, EntryType, Saying};
 use super::error::Error;
 use super::form::{Faults, Form};
 use super::intent::{Asked, Intent};
+use super::norm::{NewPrompt, Via, WhichSession};
 use crate::domain::Object;
 use crate::runtime::Claim;
 
@@ -24,7 +26,7 @@ pub struct NewComment {
 }
 
 /// What a mention set going.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
     /// The agent session.
     pub session: Uuid,
@@ -94,7 +96,7 @@ impl Board {
 
     /// The comment, with what its mention came to.
     async fn dispatched(&self, entry: Entry, asked: Asked, by: &Actor) -> Result<Entry, Error> {
-        let outcome = match self.dispatch(entry.issue, asked, by).await {
+        let outcome = match self.dispatch(&entry, asked, by).await {
             Ok(Dispatch { session, run, intent }) => {
                 json!({ "session_id": session, "run_id": run, "intent": intent })
             }
@@ -107,8 +109,10 @@ impl Board {
     }
 
     /// Sets Norm to work in the issue's newest session, or in a new one.
-    async fn dispatch(&self, _issue: Uuid, _asked: Asked, _by: &Actor) -> Result<Dispatch, Error> {
-        Err(Error::conflict("agent_inactive", "Norm is not active"))
+    async fn dispatch(&self, entry: &Entry, asked: Asked, by: &Actor) -> Result<Dispatch, Error> {
+        let raw = entry.saying.detail.clone();
+        let new = NewPrompt { asked, raw, via: Via::Comment, by: by.clone() };
+        self.prompt(entry.issue, WhichSession::Latest, new, &Claim::none()).await
     }
 }
 

@@ -140,6 +140,9 @@ impl Board {
             }
             after.updated = self.now();
             if self.written(changes.replace(&before, &after)).await? {
+                if let Some(issue) = after.issue {
+                    self.show_draft(issue).await?;
+                }
                 return Ok((after, patch.content.clone().unwrap_or(old)));
             }
         }
@@ -359,6 +362,7 @@ impl Board {
         let detail = format!("{what} version {} of {}", version.number, document.name);
         let saying = Saying::new(EntryType::Comment, Actor::system(), detail);
         work.say(saying.with("document_id", document.id.as_str()).with("version_number", version.number));
+        work.main.issue.agent.close_draft(&version.id);
         work.write(|more| more.and(changes));
         settled(work.save().await)
     }

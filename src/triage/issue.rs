@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::evidence::ResourceType;
 use super::form::{Faults, Form, Given, words};
+use super::norm::SessionStatus;
 use crate::domain::Object;
 use crate::domain::document::{RecordKind, Tags};
 use crate::domain::time::Timestamp;
@@ -142,6 +143,20 @@ pub struct AgentWork {
     pub is_processing: bool,
     /// Whether the newest session waits for a person.
     pub awaits_input: bool,
+    /// Where the newest sessions stand.
+    #[serde(default)]
+    pub statuses: Vec<(Uuid, SessionStatus)>,
+}
+
+impl AgentWork {
+    /// The draft that is shown is none any more, if it is this one.
+    pub(super) fn close_draft(&mut self, version: &str) {
+        if let Some(Value::Object(session)) = &mut self.latest_session
+            && session.get("draft_version").is_some_and(|draft| draft["version_id"] == version)
+        {
+            session.insert("draft_version".into(), Value::Null);
+        }
+    }
 }
 
 /// The same issue in another system.

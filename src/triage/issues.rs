@@ -224,9 +224,12 @@ impl Board {
         work.sweep(&documents.all::<Link>(here()).await?);
         work.sweep(&documents.all::<View>(here()).await?);
         let documents = self.let_documents_go(id).await?;
-        work.write(|changes| changes.and(documents));
+        let (runs, sessions) = self.let_norm_go(id).await?;
+        work.write(|changes| changes.and(documents).and(runs));
         work.delete_issue();
-        work.save().await.map(drop)
+        work.save().await?;
+        self.end_sessions(&sessions).await;
+        Ok(())
     }
 
     /// Writes what an agent did: each saying under the id its writer chose, and how the agent's work stands.

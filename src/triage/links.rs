@@ -119,13 +119,24 @@ impl Board {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] if the call is not attached; what the store says.
     pub async fn flag(&self, issue: Uuid, mark: Mark, by: &Actor) -> Result<Flag, Error> {
+        self.flag_as(self.fresh(), issue, mark, by).await
+    }
+
+    /// The same under a name of its writer's choice: the flag that is there already, if it is.
+    ///
+    /// # Errors
+    /// As [`Board::flag`].
+    pub async fn flag_as(&self, id: Uuid, issue: Uuid, mark: Mark, by: &Actor) -> Result<Flag, Error> {
         let mut work = self.work(issue).await?;
+        if let Some(known) = self.documents.get::<Flag>(&id.to_string()).await? {
+            return Ok(known.value);
+        }
         let link = self
             .call_link(issue, &mark.call_id)
             .await?
             .ok_or_else(|| Error::conflict("call_not_attached", "Call must be attached to issue first"))?;
         let shown = self.shown(link).await?;
-        let flag = Flag { id: self.fresh(), issue, mark, author: by.id.clone(), created: work.now };
+        let flag = Flag { id, issue, mark, author: by.id.clone(), created: work.now };
         work.main.issue.flags = work.main.issue.flags.saturating_add(1);
         work.touch();
         work.say(flagged(EntryType::FlagAdded, &flag, shown, by));

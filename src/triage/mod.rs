@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod feed;
 pub mod flag;
 pub mod form;
+mod from_run;
 pub mod index;
 pub mod intent;
 pub mod issue;
@@ -27,6 +28,7 @@ pub mod issues;
 pub mod link;
 mod links;
 pub mod moment;
+pub mod norm;
 pub mod page;
 pub mod patch;
 pub mod relation;
@@ -40,6 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use self::desk::Desk;
+use self::norm::Crew;
 use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
 use crate::runtime::Runtime;
@@ -52,6 +55,7 @@ pub struct Triage(Arc<Boards>);
 struct Boards {
     runtime: Runtime,
     desks: Mutex<HashMap<Owner, Arc<Desk>>>,
+    crew: Arc<Crew>,
 }
 
 /// One owner's board. Cheap to clone.
@@ -60,19 +64,26 @@ pub struct Board {
     runtime: Runtime,
     documents: Documents,
     desk: Arc<Desk>,
+    crew: Arc<Crew>,
 }
 
 impl Triage {
     /// On this runtime.
     pub fn new(runtime: Runtime) -> Self {
-        Self(Arc::new(Boards { runtime, desks: Mutex::default() }))
+        Self(Arc::new(Boards { runtime, desks: Mutex::default(), crew: Arc::default() }))
     }
 
     /// The board of an owner.
     pub fn of(&self, owner: &Owner) -> Board {
         let mut desks = self.0.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let desk = desks.entry(owner.clone()).or_default().clone();
-        Board { runtime: self.0.runtime.clone(), documents: self.0.runtime.documents(owner), desk }
+        let runtime = self.0.runtime.clone();
+        Board { documents: runtime.documents(owner), runtime, desk, crew: self.0.crew.clone() }
+    }
+
+    /// What stands under the boards.
+    fn runtime(&self) -> &Runtime {
+        &self.0.runtime
     }
 }
 

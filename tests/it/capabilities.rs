@@ -40,6 +40,7 @@ impl Host for StubHost {
 
     fn scene(&self) -> Scene {
         Scene {
+            owner: "us".parse().unwrap(),
             session: "s1".parse().unwrap(),
             run: "00000000-0000-7000-8000-000000000001".parse::<RunId>().unwrap(),
             user: Some("u1".parse().unwrap()),

@@ -205,7 +205,7 @@ fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
         from_file("hots = \"x\"\n").unwrap_err(),
         "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
              `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
-             `server`, `store`, `providers`, `mcp`, `network`, `runs`
+             `server`, `store`, `providers`, `mcp`, `network`, `runs`, `triage`
   1 | hots = \"x\"
     | ^^^^"
     );
@@ -315,7 +315,7 @@ fn faults_of_file_and_variables_are_told_together() {
         from_file_and_env("hots = 1\n", &[("RUNHOLD_PORT", "x")]).unwrap_err(),
         "my.toml:1:1: unknown key `hots`; expected one of `host`, `port`, `token`, `data`, \
              `agents`, `log`, `log_format`, `os_id`, `name`, `description`, `default_model`, \
-             `server`, `store`, `providers`, `mcp`, `network`, `runs`
+             `server`, `store`, `providers`, `mcp`, `network`, `runs`, `triage`
   1 | hots = 1
     | ^^^^
 RUNHOLD_PORT: invalid type: string \"x\"; expected a whole number from 0 to 65535"

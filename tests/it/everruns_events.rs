@@ -244,7 +244,7 @@ async fn many_messages_at_once_are_all_stored_and_none_is_lost() {
     let mut open = 0_i32;
     for kind in types(&events) {
         open += i32::from(kind == "turn.started") - i32::from(kind == "turn.completed");
-        assert!((0..=1).contains(&open), "never two turns at once");
+        assert!((0..=1).contains(&open), "never two turns at once: {:?}", types(&events));
     }
     let asked: String = model.requests().iter().map(|request| request.to_string()).collect();
     assert!((0..10).all(|number| asked.contains(&format!("message {number}"))));

@@ -6,6 +6,7 @@ use super::moment;
 use crate::domain::id::Owner;
 use crate::triage::entry::{Actor, AgentPart, Entry, IssueShown, LinkShown, Saying};
 use crate::triage::issue::Issue;
+use crate::triage::norm;
 
 /// An entry of an issue's feed. Where an agent wrote it, its session is shown as it stands now.
 pub fn entry(org: &Owner, issue: &Issue, entry: &Entry) -> Value {
@@ -42,15 +43,13 @@ pub fn entry(org: &Owner, issue: &Issue, entry: &Entry) -> Value {
 
 /// What an agent's entry has besides.
 fn of_agent(issue: &Issue, part: &AgentPart) -> Value {
-    let latest = issue.agent.latest_session.as_ref();
-    let session = latest.filter(|latest| latest["id"] == part.session.to_string());
-    let of = |name: &str| session.map_or(Value::Null, |session| session[name].clone());
+    let known = issue.agent.statuses.iter().find(|(id, _)| *id == part.session);
     json!({
         "agent_session": {
             "id": part.session,
-            "agent_profile_id": of("agent_profile_id"),
-            "agent_name": "Norm",
-            "status": of("status"),
+            "agent_profile_id": norm::profile_id(),
+            "agent_name": norm::NAME,
+            "status": known.map(|(_, status)| *status),
         },
         "artifact": part.artifact,
     })

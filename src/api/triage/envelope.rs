@@ -15,6 +15,11 @@ pub fn created(data: impl Serialize) -> HttpResponse {
     with(StatusCode::CREATED, data)
 }
 
+/// 202 with this.
+pub fn accepted(data: impl Serialize) -> HttpResponse {
+    with(StatusCode::ACCEPTED, data)
+}
+
 /// 201 if it was made, 200 if it was there.
 pub fn made(data: impl Serialize, is_new: bool) -> HttpResponse {
     with(if is_new { StatusCode::CREATED } else { StatusCode::OK }, data)

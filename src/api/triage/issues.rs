@@ -23,9 +23,10 @@ pub(super) async fn create(
     Body(sent): Body,
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
-    let new = NewIssue::read(&sent)?;
+    let board = board(&state, &caller);
+    let new = NewIssue::read(&board.with_run(sent).await?)?;
     let claim = key.claim(&state.runtime, caller.owner()).await?;
-    let made = board(&state, &caller).create_issue(new, caller.name(), &claim).await?;
+    let made = board.create_issue(new, caller.name(), &claim).await?;
     // Who opens an issue has seen it.
     let answer = envelope::created(issue_body::body(caller.owner(), &made, false));
     Ok(once::marked(answer, claim.is_done()))

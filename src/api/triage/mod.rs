@@ -22,6 +22,8 @@ pub mod query;
 mod relations;
 mod resources;
 mod routes;
+mod session_body;
+mod sessions;
 
 pub use routes::configure;
 

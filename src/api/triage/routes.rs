@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{evidence_routes, feed, issues, relations, resources};
+use super::{evidence_routes, feed, issues, relations, resources, sessions};
 use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind};
 use crate::api::problem::Problem;
 
@@ -30,6 +30,7 @@ pub(super) fn table() -> Vec<Endpoint> {
     let mut table = issue_routes();
     table.extend(evidence_routes::table());
     table.extend(feed_routes());
+    table.extend(agent_routes());
     table.extend(resource_routes());
     table.extend(flag_routes());
     table.extend(relation_routes());
@@ -132,6 +133,40 @@ fn feed_routes() -> Vec<Endpoint> {
             .once()
             .gives("201", "The entry", JSON)
             .fails("404", "There is no such issue"),
+    ]
+}
+
+fn agent_routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/agents", sessions::agents)
+            .named("list_triage_agents", TAG, "List the agents that work on issues")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of profiles", JSON),
+        Endpoint::post("/issues/{id}/agent-sessions", sessions::create)
+            .named("create_triage_agent_session", TAG, "Make a session of Norm on an issue")
+            .once()
+            .gives("201", "The session", JSON)
+            .fails("404", "There is no such issue")
+            .fails("409", "Norm is not active"),
+        Endpoint::get("/issues/{id}/agent-sessions", sessions::list)
+            .named("list_triage_agent_sessions", TAG, "List the sessions on an issue")
+            .query(&[LIMIT, CURSOR])
+            .gives("200", "A page of sessions", JSON)
+            .fails("404", "There is no such issue"),
+        Endpoint::get("/issues/{id}/agent-sessions/{session_id}", sessions::read)
+            .named("get_triage_agent_session", TAG, "Read a session with its runs")
+            .gives("200", "The session", JSON)
+            .fails("404", "There is no such issue, or no such session"),
+        Endpoint::post("/issues/{id}/agent-sessions/{session_id}/prompts", sessions::prompt)
+            .named("prompt_norm", TAG, "Ask Norm something; `latest` is the newest session, or a new one")
+            .once()
+            .gives("202", "It is queued", JSON)
+            .fails("404", "There is no such issue, or no such session")
+            .fails("409", "Too many prompts wait, or Norm is not active"),
+        Endpoint::post("/issues/{id}/agent-sessions/{session_id}/cancel", sessions::cancel)
+            .named("cancel_norm", TAG, "Stop a session's runs, or one of them")
+            .gives("200", "What was stopped", JSON)
+            .fails("404", "There is no such issue, or no such session"),
     ]
 }
 

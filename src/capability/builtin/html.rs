@@ -1,4 +1,4 @@
-//! HTML as text a model can read. Not a browser: tags go, words and lines stay. Linear in its input.
+//! HTML as text or Markdown a model can read. Not a browser: tags go, words and lines stay. Linear in its input.
 
 /// Elements whose content is not for reading.
 const HIDDEN: [&str; 6] = ["script", "style", "noscript", "template", "svg", "iframe"];
@@ -10,15 +10,24 @@ const INLINE: [&str; 22] = [
 
 /// The text of a page.
 pub(super) fn text(html: &str) -> String {
+    read(html, Page::default())
+}
+
+/// The page as Markdown: headings, lists, links, code and emphasis stay.
+pub(super) fn markdown(html: &str) -> String {
+    read(html, Page { marks: Some(Marks::default()), ..Page::default() })
+}
+
+fn read(html: &str, mut page: Page) -> String {
     let lower = html.to_ascii_lowercase();
-    let mut page = Page::default();
     let mut at = 0;
     while let Some(found) = html.get(at..).and_then(|rest| rest.find('<')) {
         let open = at + found;
         page.words(html.get(at..open).unwrap_or_default());
         match markup(&lower, open) {
-            Markup::Tag { name, end } => {
+            Markup::Tag { name, closing, end } => {
                 page.tag(name);
+                page.mark(name, closing, html.get(open..end).unwrap_or_default());
                 at = end;
             }
             Markup::Unseen { end } => at = end,
@@ -38,6 +47,7 @@ pub(super) fn text(html: &str) -> String {
 enum Markup<'a> {
     Tag {
         name: &'a str,
+        closing: bool,
         end: usize,
     },
     /// A comment, a declaration, or an element that is not for reading, with its content.
@@ -66,7 +76,7 @@ fn markup(page: &str, open: usize) -> Markup<'_> {
     let length = inner.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(inner.len());
     let name = inner.get(..length).unwrap_or_default();
     if closing || !HIDDEN.contains(&name) {
-        return if name.is_empty() { Markup::Unseen { end } } else { Markup::Tag { name, end } };
+        return if name.is_empty() { Markup::Unseen { end } } else { Markup::Tag { name, closing, end } };
     }
     let close = page.get(end..).and_then(|content| content.find(&format!("</{name}")));
     close.map_or(Markup::Unclosed, |close| Markup::Unseen { end: end + close })
@@ -90,6 +100,17 @@ fn tag_end(tag: &str) -> Option<usize> {
 struct Page {
     text: String,
     gap: Gap,
+    /// Of Markdown.
+    marks: Option<Marks>,
+}
+
+/// What Markdown has around words.
+#[derive(Default)]
+struct Marks {
+    /// To be written before the next word.
+    pending: String,
+    /// Where the links lead that are open.
+    links: Vec<Option<String>>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +148,45 @@ impl Page {
         self.gap = self.gap.max(gap);
     }
 
+    /// Writes what Markdown has for this tag.
+    fn mark(&mut self, name: &str, closing: bool, tag: &str) {
+        let Some(marks) = &mut self.marks else { return };
+        let around = match name {
+            "b" | "strong" => "**",
+            "i" | "em" => "*",
+            "code" | "kbd" => "`",
+            _ => "",
+        };
+        if !around.is_empty() {
+            return marks.around(around, closing, &mut self.text);
+        }
+        match (name, closing) {
+            ("h1", false) => marks.pending.push_str("# "),
+            ("h2", false) => marks.pending.push_str("## "),
+            ("h3", false) => marks.pending.push_str("### "),
+            ("h4" | "h5" | "h6", false) => marks.pending.push_str("#### "),
+            ("li", false) => marks.pending.push_str("- "),
+            ("h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "li", true) => marks.pending.clear(),
+            ("a", false) => {
+                let href = attribute(tag, "href").filter(|href| !href.starts_with("javascript:"));
+                if href.is_some() {
+                    marks.pending.push('[');
+                }
+                marks.links.push(href);
+            }
+            ("a", true) => {
+                if let Some(Some(href)) = marks.links.pop() {
+                    if marks.pending.ends_with('[') {
+                        marks.pending.pop();
+                    } else {
+                        self.text.push_str(&format!("]({href})"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn break_off(&mut self) {
         let gap = std::mem::take(&mut self.gap);
         if !self.text.is_empty() {
@@ -137,7 +197,37 @@ impl Page {
                 Gap::Paragraph => "\n\n",
             });
         }
+        if let Some(marks) = &mut self.marks {
+            self.text.push_str(&std::mem::take(&mut marks.pending));
+        }
     }
+}
+
+impl Marks {
+    /// A mark on both sides of words; none where there are no words.
+    fn around(&mut self, mark: &str, closing: bool, text: &mut String) {
+        if !closing {
+            self.pending.push_str(mark);
+        } else if self.pending.ends_with(mark) {
+            self.pending.truncate(self.pending.len() - mark.len());
+        } else {
+            text.push_str(mark);
+        }
+    }
+}
+
+/// The value of an attribute in a tag.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let lower = tag.to_ascii_lowercase();
+    let at = lower.find(&format!(" {name}="))? + name.len() + 2;
+    let rest = tag.get(at..)?;
+    let value = match rest.chars().next()? {
+        quote @ ('"' | '\'') => rest.get(1..)?.split(quote).next()?,
+        _ => rest.split(|c: char| c.is_whitespace() || c == '>').next()?,
+    };
+    // A link is one word, whatever the page says.
+    let value: String = decoded(value).split_whitespace().collect();
+    (!value.is_empty()).then_some(value)
 }
 
 /// Resolves character references: the common names, and all numbers.
@@ -209,7 +299,7 @@ fn reference(name: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{markdown, text};
 
     #[test]
     fn a_page_is_read_without_its_machinery() {
@@ -224,5 +314,13 @@ mod tests {
     fn what_never_ends_hides_the_rest_and_breaks_nothing() {
         let pages = ["a<script>b", "a<!-- b", "a<b c=\">", "a<", "a</", "a&", "ä<Ä>ß", ""];
         assert_eq!(pages.map(text), ["a", "a", "a", "a<", "a</", "a&", "ä<Ä>ß", ""].map(String::from));
+    }
+
+    #[test]
+    fn markdown_keeps_headings_lists_links_code_and_emphasis() {
+        let page = "<h1>A <em>b</em></h1><p>See <a class=x href='/y?a=1&amp;b=2'>this <b>one</b></a>, \
+            <a href=\"javascript:x\">not</a> <b></b>this: <code>x = 1</code>.</p><ul><li>one</li><li></li><li>two</ul>";
+        let read = "# A *b*\n\nSee [this **one**](/y?a=1&b=2), not this: `x = 1`.\n\n- one\n- two";
+        assert_eq!(markdown(page), read);
     }
 }

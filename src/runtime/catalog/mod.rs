@@ -122,6 +122,15 @@ impl Catalog {
         named
     }
 
+    /// The tools that components declare, in the order of these.
+    pub fn declared_tools(&self) -> impl Iterator<Item = &DeclaredTool> {
+        self.specs.values().flat_map(|spec| match spec.as_ref() {
+            Spec::Agent(agent) => &agent.tools,
+            Spec::Team(team) => &team.leader.tools,
+            Spec::Workflow(workflow) => &workflow.tools,
+        })
+    }
+
     /// Adds a component, or replaces the one of its kind and id.
     pub fn add(&mut self, spec: Spec) {
         self.specs.insert((spec.kind(), spec.id().clone()), Arc::new(spec));

@@ -89,6 +89,8 @@ async fn what_the_operator_opened_is_reached() {
         (&by_name, "127.0.0.1/32".into()),
     ] {
         let expected = Response {
+            last_modified: None,
+            filename: None,
             url: url.parse().unwrap(),
             status: 200,
             content_type: Some("text/plain".into()),

@@ -103,6 +103,7 @@ fn the_examples_are_fine_and_need_no_network() {
         "fact-checker",
         "headline-writer",
         "list-writer",
+        "norm",
         "note-keeper",
         "researcher",
         "shortener",

@@ -29,6 +29,7 @@ pub(crate) struct Server {
 #[derive(Default)]
 pub(crate) struct Setup {
     agents: Vec<(String, String)>,
+    files: Vec<(String, String)>,
     config: String,
     env: Vec<(String, String)>,
 }
@@ -37,6 +38,12 @@ impl Setup {
     /// One more agent: the file's stem, and the whole file.
     pub(crate) fn agent(mut self, id: &str, file: &str) -> Self {
         self.agents.push((id.into(), file.into()));
+        self
+    }
+
+    /// One more file, below the server's folder.
+    pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.push((path.into(), content.into()));
         self
     }
 
@@ -66,6 +73,11 @@ impl Setup {
         std::fs::create_dir(&agents).unwrap();
         for (id, file) in &self.agents {
             std::fs::write(agents.join(format!("{id}.md")), file).unwrap();
+        }
+        for (path, content) in &self.files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
         }
         std::fs::write(folder.path().join("config.toml"), &self.config).unwrap();
         let (child, url) = launch(folder.path(), &self.env);

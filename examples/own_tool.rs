@@ -1,19 +1,17 @@
-//! A capability of one's own: a tool, written in Rust, that an agent file can name.
+//! A capability of one's own, compiled in: a tool, written in Rust, that agent files and the API name as `dice`.
 //!
-//! `cargo run --example capability`
+//! `cargo run --example own_tool`
 #![expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use runhold::capability::egress::Egress;
-use runhold::capability::registry::Registry;
 use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
+use runhold::capability::{egress::Egress, registry::Registry};
+use runhold::domain::spec::CapabilityRef;
 use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
 use serde_json::{Value, json};
 
-/// What agent files name as `dice`.
 struct Dice(About);
 
 impl Capability for Dice {
@@ -45,14 +43,11 @@ impl Tool for Throw {
 }
 
 fn throw() -> ToolSpec {
+    let sides = json!({"type": "integer", "minimum": 2, "maximum": 100});
     ToolSpec {
         name: "throw_die".into(),
         description: "Throws a die.".into(),
-        parameters: json!({
-            "type": "object",
-            "properties": {"sides": {"type": "integer", "minimum": 2, "maximum": 100}},
-            "additionalProperties": false
-        }),
+        parameters: json!({"type": "object", "properties": {"sides": sides}, "additionalProperties": false}),
         // A second throw would be another one: after a crash it must not be repeated in silence.
         effect: Effect::Once,
         timeout: Duration::from_secs(1),
@@ -60,19 +55,11 @@ fn throw() -> ToolSpec {
     }
 }
 
-fn dice() -> Dice {
-    Dice(
-        About::new("dice", "Dice", "Throws dice.")
-            .listed("Games", "dices")
-            .configured(json!({"type": "object", "additionalProperties": false})),
-    )
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let registry = Registry::builtin(Egress::new()).with(Arc::new(dice()));
-    let refs = [runhold::domain::spec::CapabilityRef { id: "dice".into(), config: Value::Null }];
-    let toolbox = registry.compose(&refs, &[])?;
-    for tool in toolbox.specs() {
+    let dice = Dice(About::new("dice", "Dice", "Throws dice.").listed("Games", "dices"));
+    let registry = Registry::builtin(Egress::new()).with(Arc::new(dice));
+    let refs = [CapabilityRef { id: "dice".into(), config: Value::Null }];
+    for tool in registry.compose(&refs, &[])?.specs() {
         println!("{}: {} {}", tool.name, tool.description, tool.parameters);
     }
     Ok(())
