@@ -280,7 +280,10 @@ async fn a_call_without_an_id_gets_one_and_its_result_under_it() {
     let server = server_with(&model.url()).await;
     let events = to_end(server.stream("adder", &[("message", "2+3?")]).await).await;
     assert_eq!(events.last().unwrap()["content"], "Five.");
-    assert_eq!(model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"], r#"{"result":5,"operation":"add","a":2,"b":3}"#);
+    assert_eq!(
+        model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"],
+        r#"{"result":5,"operation":"add","a":2,"b":3}"#
+    );
     model.assert_clean();
 }
 

@@ -41,14 +41,13 @@ pub(super) fn touches_draft(tool: &str) -> bool {
 /// What a call made: a title, and what is shown. The result of such a tool is what it made.
 pub(super) fn artifact(view: &RunView, call: &Call, id: Uuid) -> Option<(String, Value)> {
     let made = done(call)?;
-    let name = made["document_name"].as_str().unwrap_or("a document");
+    let name = made.get("document_name").and_then(Value::as_str).unwrap_or("a document");
+    let number = made.get("version_number").cloned().unwrap_or_default();
     let (kind, renderer, title) = match call.call.name.as_str() {
-        "edit_draft" => {
-            ("draft_version", "diff", format!("Draft version {} of {name}", made["version_number"]))
-        }
+        "edit_draft" => ("draft_version", "diff", format!("Draft version {number} of {name}")),
         "report_verification" => {
-            let verdict = made["verdict"].as_str().unwrap_or("?");
-            let title = format!("Verification of version {} of {name}: {verdict}", made["version_number"]);
+            let verdict = made.get("verdict").and_then(Value::as_str).unwrap_or("?");
+            let title = format!("Verification of version {number} of {name}: {verdict}");
             ("verification_report", "checklist", title)
         }
         "report_diagnosis" => ("diagnosis", "markdown", "Diagnosis".to_owned()),
@@ -67,16 +66,14 @@ pub(super) fn artifact(view: &RunView, call: &Call, id: Uuid) -> Option<(String,
 
 /// The turns a run has replayed: what was said then, and what would be said now.
 fn replays(view: &RunView) -> Value {
+    const SHOWN: [&str; 7] =
+        ["document_id", "version_number", "resource_link_id", "message_index", "asked", "before", "after"];
     let replayed = view.calls().filter(|call| call.call.name == "replay_turn").filter_map(done);
-    replayed
-        .map(|one| {
-            json!({
-                "document_id": one["document_id"], "version_number": one["version_number"],
-                "resource_link_id": one["resource_link_id"], "message_index": one["message_index"],
-                "asked": one["asked"], "before": one["before"], "after": one["after"],
-            })
-        })
-        .collect()
+    let shown = |one: Value| -> Value {
+        let field = |name: &str| (name.to_owned(), one.get(name).cloned().unwrap_or_default());
+        SHOWN.into_iter().map(field).collect()
+    };
+    replayed.map(shown).collect()
 }
 
 /// The question a run ends with, and the answers to choose from.

@@ -40,7 +40,9 @@ impl SessionStatus {
             match run.state {
                 RunState::Queued => queued = true,
                 RunState::Running => running = true,
-                ended => last = Some(ended),
+                RunState::Completed | RunState::Failed | RunState::Cancelled | RunState::AwaitingInput => {
+                    last = Some(run.state);
+                }
             }
         }
         match last {

@@ -72,7 +72,7 @@ impl Board {
                 "by": entry.saying.actor.as_ref().map(|actor| &actor.label), "at": written(entry.created),
                 "text": entry.saying.detail,
             })).collect::<Vec<_>>(),
-            "documents": documents["documents"],
+            "documents": documents.get("documents"),
             "last_diagnosis": made("diagnosis"),
             "last_verification": made("verification_report"),
         }))

@@ -90,7 +90,7 @@ impl Reading {
             self.board.links(self.issue(), None, MOST_LINKS).await?.items.iter().filter(|one| one.available)
         {
             for (index, line) in self.lines(&shown.link).await?.into_iter().enumerate() {
-                let text = line["text"].as_str().or(line.as_str()).unwrap_or_default();
+                let text = line.get("text").unwrap_or(&line).as_str().unwrap_or_default();
                 if text.to_lowercase().contains(&wanted) {
                     found.push(json!({ "resource_link_id": shown.link.id, "index": index, "item": line }));
                 }
