@@ -263,7 +263,7 @@ impl Driver {
             return Ok(());
         }
         self.write().await?;
-        if !settle::has_past(&self.inner, &self.room).await? {
+        if settle::is_first_run(&self.inner, &self.room).await? {
             let (log, runtime) = (&self.room.log, Runtime(self.inner.clone()));
             runtime.mount(&log.owner, &log.session, &self.toolbox.mounts).await;
         }

@@ -110,12 +110,14 @@ pub(super) fn agent_of(spec: &Spec) -> Option<&AgentSpec> {
     }
 }
 
-/// The session's state, and whether it has had runs.
-/// Whether the session had runs before.
-pub(super) async fn has_past(inner: &Inner, room: &Room) -> Result<bool, Error> {
-    Ok(stored_state(inner, room).await?.1)
+/// Whether the session has had no run but one, which is written.
+pub(super) async fn is_first_run(inner: &Inner, room: &Room) -> Result<bool, Error> {
+    let mut memory = room.pen().await;
+    let desk = memory.desk(&*inner.store, &room.log).await?;
+    Ok(desk.session.is_some_and(|session| session.runs <= 1))
 }
 
+/// The session's state, and whether it has had runs.
 async fn stored_state(inner: &Inner, room: &Room) -> Result<(Object, bool), Error> {
     let mut memory = room.pen().await;
     let desk = memory.desk(&*inner.store, &room.log).await?;

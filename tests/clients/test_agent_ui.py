@@ -183,7 +183,11 @@ def test_an_agents_session_is_reloaded_with_its_calls(http):
     [run] = http.get(f"/sessions/{session_id}/runs", params={"type": "agent", "db_id": db_id}, headers=JSON).json()
     [call] = run["tools"]
 
-    assert (call["tool_name"], call["tool_args"], call["result"]) == ("add", {"a": 2, "b": 3}, "5")
+    assert (call["tool_name"], call["tool_args"], call["result"]) == (
+        "add",
+        {"a": 2, "b": 3},
+        '{"result":5,"operation":"add","a":2,"b":3}',
+    )
 
 
 def stream(http: httpx.Client, component: str, message: str, session_id: str, files=(), kind="agents"):
