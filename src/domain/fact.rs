@@ -41,6 +41,20 @@ impl Entry {
     pub fn last_seq(&self) -> Seq {
         self.seq + self.fact.width() - 1
     }
+
+    /// Without the pieces up to a number: pieces that were read one by one may be one entry when they are read again.
+    #[must_use]
+    pub fn beyond(mut self, after: Seq) -> Self {
+        let seen = after.saturating_add(1).saturating_sub(self.seq);
+        if let Fact::Said { pieces } = &mut self.fact
+            && seen > 0
+        {
+            let seen_pieces = usize::try_from(seen).unwrap_or(usize::MAX).min(pieces.len());
+            pieces.drain(..seen_pieces);
+            self.seq = self.seq.saturating_add(seen);
+        }
+        self
+    }
 }
 
 /// What happened.
@@ -418,5 +432,23 @@ impl Failure {
     /// The same, marked as worth trying again.
     pub fn retryable(self) -> Self {
         Self { retryable: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn pieces_that_were_read_are_left_out_and_the_rest_keeps_its_numbers() {
+        let pieces = ["a", "b", "c"].map(|text| Piece::Text(text.into())).to_vec();
+        let run = RunId(uuid::Uuid::nil());
+        let entry = |seq, pieces| Entry { seq, run, at: Timestamp(0), fact: Fact::Said { pieces } };
+        let whole = entry(4, pieces.clone());
+        assert_eq!(whole.clone().beyond(3), whole);
+        assert_eq!(whole.clone().beyond(5), entry(6, pieces[2..].to_vec()));
+        let paused = Entry { fact: Fact::paused(Vec::new()), ..whole };
+        assert_eq!(paused.clone().beyond(3), paused);
     }
 }

@@ -341,6 +341,11 @@ impl Lanes {
         unpoisoned(&self.inner).lanes.get(log).and_then(|lane| lane.current.clone())
     }
 
+    /// Whether a session has runs that wait for their turn.
+    pub(super) fn has_waiting(&self, log: &Log) -> bool {
+        unpoisoned(&self.inner).lanes.get(log).is_some_and(|lane| !lane.waiting.is_empty())
+    }
+
     /// Empties a session's queue, whose session is gone, and names the run that is going.
     pub(super) fn clear(&self, log: &Log) -> Option<Arc<LiveRun>> {
         let mut inner = unpoisoned(&self.inner);

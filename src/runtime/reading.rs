@@ -145,7 +145,8 @@ impl Runtime {
             }
         }
         if found.len() < limit {
-            found.extend(self.store().read(&log, after, limit - found.len()).await?);
+            let own = self.store().read(&log, after, limit - found.len()).await?;
+            found.extend(own.into_iter().map(|entry| entry.beyond(after)));
         }
         Ok(found)
     }
@@ -240,8 +241,8 @@ impl Inner {
             let limit = usize::try_from(left).unwrap_or(step).clamp(1, step);
             let page = self.store.read(log, at, limit).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            at = last.last_seq();
-            for entry in page {
+            let before = std::mem::replace(&mut at, last.last_seq());
+            for entry in page.into_iter().map(|entry| entry.beyond(before)) {
                 let ended = entry.run == run.id && matches!(entry.fact, Fact::RunFinished { .. });
                 if tree
                     && let Fact::RunStarted(start) = &entry.fact

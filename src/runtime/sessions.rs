@@ -280,6 +280,9 @@ impl Runtime {
     /// What the store says.
     pub async fn standing(&self, owner: &Owner, session: &Session) -> Result<Standing, Error> {
         let log = Log { owner: owner.clone(), session: session.id.clone() };
+        if self.0.lanes.has_waiting(&log) {
+            return Ok(Standing::Active);
+        }
         let live = self.0.lanes.current(&log);
         // A run that came to its rest may be in its lane for a moment more: its record decides.
         for run in live.map(|live| live.run).into_iter().chain(session.waiting) {

@@ -14,7 +14,7 @@ use crate::api::endpoint::BEARER;
 /// Where it is.
 pub const PATH: &str = "/api-doc/openapi.json";
 
-/// What this server serves below [`ROOT`].
+/// What this server serves below `ROOT`.
 pub fn document(server: &ServerInfo) -> OpenApi {
     let mut paths = Paths::new();
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
