@@ -53,7 +53,7 @@ impl Default for Writers {
 }
 
 impl Writers {
-    async fn turn(&self, owner: &Owner, session: &SessionId) -> Option<MutexGuard<'_, ()>> {
+    pub(super) async fn turn(&self, owner: &Owner, session: &SessionId) -> Option<MutexGuard<'_, ()>> {
         let mut hasher = DefaultHasher::new();
         (owner, session).hash(&mut hasher);
         let at = usize::try_from(hasher.finish()).unwrap_or_default() % LOCKS;

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::databases::SessionDatabases;
 use super::files::SessionFiles;
 use super::journal::unpoisoned;
 use super::memory::UserMemory;
 use super::storage::SessionStorage;
 use super::{Inner, Runtime};
-use crate::capability::{Files, Host, Memory, Scene, Storage};
+use crate::capability::{Databases, Files, Host, Memory, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
 use crate::domain::id::{Owner, RunId};
@@ -18,6 +19,7 @@ use crate::domain::view::RunView;
 pub(super) struct RunHost {
     scene: Scene,
     files: SessionFiles,
+    databases: SessionDatabases,
     storage: SessionStorage,
     memory: UserMemory,
     clock: Arc<dyn Clock>,
@@ -35,9 +37,10 @@ impl RunHost {
             now: clock.now(),
         };
         let files = runtime.files(owner, &view.session);
+        let databases = runtime.databases(owner, &view.session);
         let storage = runtime.storage(owner, &view.session);
         let memory = runtime.memory(owner, view.user.as_ref());
-        Self { scene, files, storage, memory, clock, state: Mutex::new(view.state.clone()) }
+        Self { scene, files, databases, storage, memory, clock, state: Mutex::new(view.state.clone()) }
     }
 
     pub(super) fn run(&self) -> RunId {
@@ -79,6 +82,10 @@ impl Host for CallHost<'_> {
 
     fn files(&self) -> &dyn Files {
         &self.run.files
+    }
+
+    fn databases(&self) -> &dyn Databases {
+        &self.run.databases
     }
 
     fn storage(&self) -> &dyn Storage {

@@ -6,8 +6,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agents, auth, capabilities, channels, event_routes, files, harnesses, images, llm_models, mcp_servers,
-    messages, providers, sessions, storage, tenancy, turns,
+    agents, auth, capabilities, channels, databases, event_routes, files, harnesses, images, llm_models,
+    mcp_servers, messages, providers, sessions, storage, tenancy, turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -45,6 +45,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         llm_models::table(),
         images::table(),
         files::table(),
+        databases::table(),
         storage::table(),
         auth::table(),
         tenancy::table(),
