@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use everruns_sdk::sse::StreamOptions;
 use everruns_sdk::{
-    AgentCapabilityConfig, AgentClient, ClientSideTool, ContentPart, CreateAgentRequest, CreateSessionRequest, Error,
-    Everruns, InitialFile, MessageRole, SessionStatus, ToolDefinition,
+    AgentCapabilityConfig, AgentClient, ClientSideTool, ContentPart, CreateAgentRequest,
+    CreateSessionRequest, Error, Everruns, InitialFile, MessageRole, SessionStatus, ToolDefinition,
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
