@@ -8,6 +8,7 @@ import asyncio
 import importlib.metadata
 import inspect
 import os
+import uuid
 
 import everruns_sdk
 import everruns_sdk.client
@@ -252,8 +253,9 @@ async def of_harnesses_and_models(call: Calls) -> None:
 async def of_files(call: Calls) -> None:
     if "workspace_files.list" not in call.available:
         return
-    agent = await call("agents.create", name="filer", system_prompt="You file.")
-    session = await call("sessions.create", agent_name="filer")
+    name = f"filer-{uuid.uuid4().hex}"
+    agent = await call("agents.create", name=name, system_prompt="You file.")
+    session = await call("sessions.create", agent_name=name)
     assert session.agent_id == agent.id
     workspace = session.workspace_id
     await call("workspace_files.create", workspace, "/a.txt", "one\n")
