@@ -308,10 +308,11 @@ async def of_the_agent_client(call: Calls) -> None:
     url = f"{os.environ['EVERRUNS_API_URL']}/v1/channels/{managed.id}"
     async with everruns_sdk.AgentClient(url, os.environ["EVERRUNS_API_KEY"]) as agent:
         assert (await call("agent.card", on=agent))["name"] == "called"
-        session = (await call("agent.create_session", "A talk", on=agent, idempotency_key="k1"))["id"]
-        again = await call("agent.create_session", "A talk", on=agent, idempotency_key="k1")
+        key = str(uuid.uuid4())
+        session = (await call("agent.create_session", "A talk", on=agent, idempotency_key=key))["id"]
+        again = await call("agent.create_session", "A talk", on=agent, idempotency_key=key)
         assert again["id"] == session
-        await call("agent.send_message", session, "Hello!", on=agent, idempotency_key="k2")
+        await call("agent.send_message", session, "Hello!", on=agent, idempotency_key=f"{key}-said")
         stream = await call("agent.stream_events", session, on=agent, after_sequence=0)
         assert isinstance(stream, EventStream)
         async with asyncio.timeout(SECONDS_A_CALL_MAY_TAKE):
