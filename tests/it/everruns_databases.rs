@@ -35,16 +35,14 @@ async fn came_to<const N: usize>(asked: [(&'static str, Value); N]) -> Vec<Value
     let talk = talk(&server).await;
     talk.say(&server, "Go").await;
     talk.until_idle(&server).await;
-    let messages = talk.messages(&server).await;
-    let parts: Vec<Value> =
-        messages.iter().flat_map(|message| message["content"].as_array().unwrap().clone()).collect();
-    let asked = parts.iter().filter(|part| part["type"] == "tool_call");
-    asked
-        .map(|call| {
-            let result = parts.iter().find(|part| part["tool_call_id"] == call["id"]).unwrap();
-            result.get("result").or(result.get("error")).unwrap().clone()
-        })
-        .collect()
+    told(&talk.messages(&server).await)
+}
+
+/// The results among these messages: what was answered, or in words what failed.
+fn told(messages: &[Value]) -> Vec<Value> {
+    let parts = messages.iter().flat_map(|message| message["content"].as_array().unwrap());
+    let results = parts.filter(|part| part["type"] == "tool_result");
+    results.map(|part| part.get("result").or(part.get("error")).unwrap().clone()).collect()
 }
 
 #[tokio::test]
@@ -138,12 +136,7 @@ async fn an_agent_makes_fills_and_asks_a_database_and_the_client_reads_its_schem
     talk.say(&server, "Go").await;
     talk.until_idle(&server).await;
     let messages = talk.messages(&server).await;
-    let told: Vec<Value> = messages
-        .iter()
-        .flat_map(|message| message["content"].as_array().unwrap().clone())
-        .filter(|part| part["type"] == "tool_result")
-        .map(|part| part.get("result").or(part.get("error")).unwrap().clone())
-        .collect();
+    let told = told(&messages);
     let columns = json!([
         {"name": "id", "type": "INTEGER", "notnull": false, "pk": true, "default_value": null},
         {"name": "what", "type": "TEXT", "notnull": true, "pk": false, "default_value": "'tea'"},
@@ -176,82 +169,84 @@ async fn an_agent_makes_fills_and_asks_a_database_and_the_client_reads_its_schem
     model.assert_clean();
 }
 
+/// A tool, what it is asked, and how the answer begins. Nothing of it may be done.
+const HOSTILE: [(&str, &str, &str); 19] = {
+    const OUTSIDE: &str = "only this database can be used: ATTACH and VACUUM are not allowed";
+    const READS: &str = "only statements that read are allowed here";
+    [
+        ("sql_execute", "ATTACH 'stolen.db' AS other; CREATE TABLE other.t (a)", OUTSIDE),
+        ("sql_execute", "VACUUM INTO 'stolen.db'", OUTSIDE),
+        ("sql_execute", "SELECT load_extension('libc.so.6')", "the function load_extension is not allowed"),
+        ("sql_execute", "PRAGMA writable_schema = ON", "the pragma writable_schema is not allowed here"),
+        ("sql_execute", "PRAGMA journal_mode = WAL", "the pragma journal_mode is not allowed here"),
+        (
+            "sql_execute",
+            "PRAGMA temp_store_directory = '/'",
+            "the pragma temp_store_directory is not allowed",
+        ),
+        ("sql_execute", "PRAGMA hard_heap_limit = 1", "the pragma hard_heap_limit is not allowed here"),
+        ("sql_execute", "PRAGMA max_page_count = 1000000", "the pragma max_page_count is not allowed here"),
+        ("sql_execute", "UPDATE sqlite_schema SET sql = 'x'", "table sqlite_master may not be modified"),
+        ("sql_execute", "CREATE VIRTUAL TABLE v USING fts5(a)", "virtual tables are not allowed"),
+        ("sql_execute", "SELECT * FROM sqlite_dbpage", "no such table: sqlite_dbpage"),
+        ("sql_execute", "DELETE FROM orders; INSERT INTO nowhere VALUES (1)", "no such table: nowhere"),
+        ("sql_execute", "BEGIN; DELETE FROM orders", "a transaction must end in the call in which it begins"),
+        ("sql_execute", "UPDATE orders SET what = zeroblob(1000000)", "string or blob too big"),
+        ("sql_query", "DELETE FROM orders", READS),
+        ("sql_query", "UPDATE orders SET price = 2 RETURNING id", READS),
+        ("sql_query", "SELECT 1; SELECT 2", "one statement at a time is asked"),
+        ("sql_query", "BEGIN", READS),
+        ("sql_query", "PRAGMA user_version = 7", "the pragma user_version is not allowed here"),
+    ]
+};
+
+fn assert_begins(said: &Value, expected: &str) {
+    let text = said.as_str().unwrap_or_else(|| panic!("{said} and not: {expected}"));
+    assert!(text.starts_with(expected), "{said} and not: {expected}");
+}
+
 #[tokio::test]
 async fn sql_that_reaches_beyond_its_database_is_refused_and_changes_nothing() {
-    let outside = tempfile::tempdir().unwrap();
-    let file = outside.path().join("stolen.db");
-    let file = file.to_str().unwrap();
-    let attach = format!("ATTACH '{file}' AS other; CREATE TABLE other.t (a)");
-    let vacuum = format!("VACUUM INTO '{file}'");
-    let virtual_table = "CREATE VIRTUAL TABLE v USING fts5(a)";
+    let filled = format!("{MADE}; INSERT INTO orders (price) VALUES (1)");
+    let all = "SELECT id, what, price, (SELECT user_version FROM pragma_user_version) FROM orders";
+    let [made, rows] = [call("sql_execute", &filled), call("sql_query", all)];
+    let hostile = HOSTILE.map(|(tool, sql, _)| call(tool, sql));
+    let script: [_; HOSTILE.len() + 2] = std::array::from_fn(|at| match at {
+        0 => made.clone(),
+        at => hostile.get(at - 1).unwrap_or(&rows).clone(),
+    });
+    let told = came_to(script).await;
+    for (said, (.., expected)) in told[1..].iter().zip(HOSTILE) {
+        assert_begins(said, expected);
+    }
+    assert_eq!(told.last().unwrap()["rows"], json!([[1, "tea", 1.0, 0]]));
+    assert!(!std::fs::exists("stolen.db").unwrap());
+}
+
+#[tokio::test]
+async fn a_statement_is_refused_that_is_none_or_too_much_of_one() {
     let many = format!("SELECT {}", vec!["instr(what, 'x')"; 17].join(" + "));
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
-    let hostile = [
+    let long = format!("SELECT 1 -- {}", "x".repeat(300_000));
+    let told = came_to([
         call("sql_execute", MADE),
-        call("sql_execute", &attach),
-        call("sql_execute", &vacuum),
-        call("sql_execute", "SELECT load_extension('libc.so.6')"),
-        call("sql_execute", "PRAGMA writable_schema = ON"),
-        call("sql_execute", "PRAGMA journal_mode = WAL"),
-        call("sql_execute", "PRAGMA temp_store_directory = '/tmp'"),
-        call("sql_execute", "PRAGMA hard_heap_limit = 1"),
-        call("sql_execute", "PRAGMA max_page_count = 1000000"),
-        call("sql_execute", "UPDATE sqlite_schema SET sql = 'x'"),
-        call("sql_execute", virtual_table),
-        call("sql_execute", "SELECT * FROM sqlite_dbpage"),
-        call("sql_execute", "INSERT INTO orders VALUES (1, 'a', 1); INSERT INTO nowhere VALUES (1)"),
-        call("sql_execute", "BEGIN; INSERT INTO orders VALUES (1, 'a', 1)"),
-        call("sql_execute", "INSERT INTO orders VALUES (1, zeroblob(1000000), 1)"),
         call("sql_execute", "  -- nothing"),
-        call("sql_query", "DELETE FROM orders"),
-        call("sql_query", "INSERT INTO orders VALUES (1, 'a', 1) RETURNING id"),
-        call("sql_query", "SELECT 1; SELECT 2"),
-        call("sql_query", "BEGIN"),
-        call("sql_query", "PRAGMA user_version = 7"),
         call("sql_query", &format!("{many} FROM orders")),
         call("sql_query", &deep),
         call("sql_query", "SELECT * FROM orders WHERE id = ?"),
-        call("sql_query", &format!("SELECT 1 -- {}", "x".repeat(300_000))),
-        call(
-            "sql_query",
-            "SELECT (SELECT count(*) FROM orders), (SELECT user_version FROM pragma_user_version)",
-        ),
-    ];
-    let told = came_to(hostile).await;
-    let elsewhere = "only this database can be used: ATTACH and VACUUM are not allowed";
-    let reads = "only statements that read are allowed here";
+        call("sql_query", &long),
+    ])
+    .await;
     let expected = [
-        elsewhere,
-        elsewhere,
-        "the function load_extension is not allowed",
-        "the pragma writable_schema is not allowed here",
-        "the pragma journal_mode is not allowed here",
-        "the pragma temp_store_directory is not allowed here",
-        "the pragma hard_heap_limit is not allowed here",
-        "the pragma max_page_count is not allowed here",
-        "table sqlite_master may not be modified",
-        "virtual tables are not allowed",
-        "no such table: sqlite_dbpage",
-        "no such table: nowhere",
-        "a transaction must end in the call in which it begins: COMMIT is missing",
-        "string or blob too big",
         "`sql` holds no statement",
-        reads,
-        reads,
-        "one statement at a time is asked",
-        reads,
-        "the pragma user_version is not allowed here",
         "a statement calls glob, instr, like, ltrim, replace, rtrim, trim at most 16 times together",
         "Recursion limit",
         "the statement takes 1 parameters, `params` has 0",
         "`sql` is longer than 262144 bytes; send it in parts",
     ];
     for (said, expected) in told[1..].iter().zip(expected) {
-        let said = said.as_str().unwrap_or_else(|| panic!("{said} and not: {expected}"));
-        assert!(said.starts_with(expected), "{said} and not: {expected}");
+        assert_begins(said, expected);
     }
-    assert_eq!(told[25]["rows"], json!([[0, 0]]));
-    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
