@@ -118,6 +118,20 @@ async fn an_agent_is_all_that_a_session_needs() {
 }
 
 #[tokio::test]
+async fn an_agent_may_be_called_by_its_name() {
+    let server = server().await;
+    let agent = agent(&server, json!({"name": "researcher"})).await;
+    let session = made(&server, json!({"agent_name": "researcher"})).await;
+    assert_eq!(session["agent_id"], agent["id"]);
+    let (status, said) = server.post("/v1/sessions", &json!({"agent_name": "nobody"})).await;
+    assert_eq!((status, &said["error"]["message"]), (404, &json!("Agent not found")));
+    let (status, said) = server.post("/v1/sessions", &json!({"agent_name": 7})).await;
+    assert_eq!(status, 422, "{said}");
+    let (status, said) = server.post("/v1/sessions", &json!({"title": "Nobody's"})).await;
+    assert_eq!((status, &said["error"]["message"]), (422, &json!("agent_id: Field required")));
+}
+
+#[tokio::test]
 async fn ids_are_read_to_the_letter() {
     let server = server().await;
     let malformed = [
