@@ -217,7 +217,7 @@ impl Engine {
 
     /// Runs a statement to its end; as much of what it answers as is told.
     fn collected(&self, statement: &mut Statement<'_>) -> Outcome<Grid> {
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let readonly = statement.readonly();
         let mut grid = Grid { columns, rows: Vec::new(), truncated: false };
         let mut size = 0_usize;
