@@ -44,6 +44,11 @@ impl EventId {
         Self(uuid.as_u128())
     }
 
+    /// The place behind all events of the same entry.
+    pub fn behind(self) -> Self {
+        Self(self.0 | ((1 << SUB_BITS) - 1) << MARK_BITS)
+    }
+
     /// As clients see it.
     pub fn public(self) -> PublicId {
         self.under(EVENT)

@@ -179,6 +179,7 @@ impl Sink for Told {
 
     fn event(&mut self, event: Event) {
         if self.filter.fits(&event) {
+            self.deltas.overtaken(event.id);
             self.events.push(event);
         }
     }

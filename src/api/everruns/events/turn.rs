@@ -317,6 +317,10 @@ impl Turn {
         if !fold.is_going() {
             self.activate(fold, sink);
         }
+        if !self.activated && matches!(outcome, Outcome::Cancelled { .. }) {
+            // It ends with the turn it waited for: clients know of no turn of its own.
+            return;
+        }
         match outcome {
             Outcome::Completed => self.completed(fold, sink),
             Outcome::Failed(failure) => self.failed(fold, sink, failure),
