@@ -143,7 +143,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::KeyReused`] if the key stands for another order; what the store says.
     pub async fn claim(&self, owner: &Owner, once: &Once) -> Result<Claim, Error> {
-        let key = records::receipt_key(owner, &once.key);
+        let key = records::receipt_key(owner, once);
         let turn = self.0.receipts.turn(&key.id).lock_owned().await;
         let now = self.now();
         self.sweep_if_due(now);

@@ -49,7 +49,7 @@ async fn create(
 ) -> Result<HttpResponse, Error> {
     let (runtime, owner) = (&state.runtime, caller.owner());
     let session = place::session(&state, owner, &request).await?;
-    let claim = once.claim(runtime, owner).await?;
+    let claim = once.claim(runtime, &caller).await?;
     let again = claim.is_done();
     let model = match &form.model {
         Some(id) => wanted_model(&state, owner, id).await?,

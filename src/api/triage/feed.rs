@@ -79,7 +79,7 @@ pub(super) async fn comment(
     let board = board(&state, &caller);
     let issue = board.issue(path_issue(&request)?).await?;
     let new = NewComment::read(&sent)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let entry = board.comment(issue.id, new, &Actor::user(caller.name()), &claim).await?;
     let answer = envelope::created(entry_body::entry(caller.owner(), &issue, &entry));
     Ok(once::marked(answer, claim.is_done()))

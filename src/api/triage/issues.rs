@@ -25,7 +25,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Error> {
     let board = board(&state, &caller);
     let new = NewIssue::read(&board.with_run(sent).await?)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let made = board.create_issue(new, caller.name(), &claim).await?;
     // Who opens an issue has seen it.
     let answer = envelope::created(issue_body::body(caller.owner(), &made, false));

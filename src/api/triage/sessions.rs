@@ -55,7 +55,7 @@ pub(super) async fn create(
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let issue = path_issue(&request)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let made = board(&state, &caller).create_agent_session(issue, &claim).await?;
     Ok(once::marked(envelope::created(session_body::summary(&made)), claim.is_done()))
 }
@@ -109,7 +109,7 @@ pub(super) async fn prompt(
     let mut form = Form::of(&sent);
     let raw: String = form.required("detail", comments::detail);
     let raw = form.done(raw)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let by = Actor::user(caller.name());
     let new = NewPrompt { asked: Asked::read(&raw), raw, via: Via::Prompt, by };
     let made = board.prompt(issue, which, new, &claim).await?;
