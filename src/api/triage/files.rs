@@ -6,7 +6,6 @@ use actix_web::http::header::{
     CONTENT_DISPOSITION, CONTENT_TYPE, Charset, ContentDisposition, DispositionParam, DispositionType,
     ExtendedValue, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,12 +15,12 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::envelope::{self, Answer};
 use super::error::Error;
+use super::member::{Ids, Member};
+use super::moment;
 use super::paging::Page;
 use super::query::Query;
-use super::{board, envelope, moment, path_uuid};
-use crate::api::ApiState;
-use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form as Multipart;
 use crate::domain::Object;
@@ -96,43 +95,31 @@ fn of_json(fields: &Object) -> Result<Sent, Faults> {
 }
 
 /// `POST /evidence/files`
-pub(super) async fn upload(state: Data<ApiState>, caller: Caller, sent: Sent) -> Result<HttpResponse, Error> {
-    let file = board(&state, &caller).upload(sent.name, sent.mime_type, sent.bytes).await?;
-    Ok(envelope::created(shown(caller.owner(), &file)))
+pub(super) async fn upload(member: Member, sent: Sent) -> Result<Answer, Error> {
+    let file = member.board.upload(sent.name, sent.mime_type, sent.bytes).await?;
+    Ok(envelope::created(shown(member.org(), &file)))
 }
 
 /// `GET /evidence/files`
-pub(super) async fn list(
-    state: Data<ApiState>,
-    caller: Caller,
-    mut query: Query,
-) -> Result<HttpResponse, Error> {
+pub(super) async fn list(member: Member, mut query: Query) -> Result<Answer, Error> {
     let page = Page::of(&mut query, "files");
     query.done(())?;
-    let found = board(&state, &caller).files(page.listing()).await?;
-    Ok(page.answer(&found, |file| shown(caller.owner(), file)))
+    let found = member.board.files(page.listing()).await?;
+    Ok(page.answer(&found, |file| shown(member.org(), file)))
 }
 
 /// `GET /evidence/files/{file_id}`
-pub(super) async fn read(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let file = find(&state, &caller, &request).await?;
-    Ok(envelope::ok(shown(caller.owner(), &file)))
+pub(super) async fn read(member: Member, ids: Ids) -> Result<Answer, Error> {
+    let file = find(&member, &ids).await?;
+    Ok(envelope::ok(shown(member.org(), &file)))
 }
 
 /// `GET /evidence/files/{file_id}/content`
-pub(super) async fn content(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let file = find(&state, &caller, &request).await?;
+pub(super) async fn content(member: Member, ids: Ids) -> Result<HttpResponse, Error> {
+    let file = find(&member, &ids).await?;
     let disposition = download_as(&file.name);
     let kind = HeaderValue::from_str(&file.mime_type).unwrap_or(HeaderValue::from_static(BYTES));
-    let (board, size) = (board(&state, &caller), file.size as u64);
+    let (board, size) = (member.board.clone(), file.size as u64);
     let pieces = stream::iter(0..file.pieces()).then(move |number| {
         let (board, id) = (board.clone(), file.id.clone());
         async move { board.piece(&id, number).await }
@@ -160,22 +147,14 @@ fn download_as(name: &str) -> ContentDisposition {
 }
 
 /// `DELETE /evidence/files/{file_id}`
-pub(super) async fn delete(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let id = path_uuid(&request, "file_id", "File")?;
-    if board(&state, &caller).forget_file(&id.to_string()).await? {
-        Ok(envelope::gone())
-    } else {
-        Err(missing())
-    }
+pub(super) async fn delete(member: Member, ids: Ids) -> Result<Answer, Error> {
+    let id = ids.uuid("file_id", "File")?;
+    if member.board.forget_file(&id.to_string()).await? { Ok(envelope::gone()) } else { Err(missing()) }
 }
 
-async fn find(state: &ApiState, caller: &Caller, request: &HttpRequest) -> Result<File, Error> {
-    let id = path_uuid(request, "file_id", "File")?;
-    board(state, caller).file(&id.to_string()).await?.ok_or_else(missing)
+async fn find(member: &Member, ids: &Ids) -> Result<File, Error> {
+    let id = ids.uuid("file_id", "File")?;
+    member.board.file(&id.to_string()).await?.ok_or_else(missing)
 }
 
 fn missing() -> Error {

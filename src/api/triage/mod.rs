@@ -17,6 +17,7 @@ mod feed;
 mod files;
 pub mod issue_body;
 mod issues;
+pub mod member;
 mod paging;
 pub mod query;
 mod relations;
@@ -27,37 +28,8 @@ mod sessions;
 
 pub use routes::configure;
 
-use actix_web::HttpRequest;
-use uuid::Uuid;
-
-use self::error::Error;
-use crate::api::ApiState;
-use crate::api::caller::Caller;
-use crate::api::fields::path_text;
 use crate::domain::time::Timestamp;
-use crate::triage::{self, Board, form};
-
-/// The caller's board.
-pub(super) fn board(state: &ApiState, caller: &Caller) -> Board {
-    state.triage.of(caller.owner())
-}
-
-/// An id in the address. What is none names nothing.
-///
-/// # Errors
-/// 404 `<what> not found`.
-pub(super) fn path_uuid(request: &HttpRequest, name: &str, what: &'static str) -> Result<Uuid, Error> {
-    let found = form::uuid(&path_text(request, name).to_ascii_lowercase());
-    found.ok_or_else(|| triage::error::Error::NotFound(what).into())
-}
-
-/// The issue in the address.
-///
-/// # Errors
-/// 404 for what is no id.
-pub(super) fn path_issue(request: &HttpRequest) -> Result<Uuid, Error> {
-    path_uuid(request, "id", "Issue")
-}
+use crate::triage;
 
 /// A moment: RFC 3339 in UTC, with milliseconds.
 pub(super) fn moment(at: Timestamp) -> String {
