@@ -19,13 +19,13 @@ use super::caller::Caller;
 use super::dress::{self, Dress};
 use super::pace::Floor;
 use super::problem::Problem;
-use super::{everruns, unread};
+use super::{everruns, triage, unread};
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What anybody may ask; `OPTIONS` beside it, on every path. A socket asks for the token itself.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 16] = [
     "/",
     "/health",
     "/info",
@@ -36,6 +36,7 @@ const OPEN: [&str; 15] = [
     "/redoc",
     "/openapi.json",
     everruns::DOCUMENT_PATH,
+    triage::DOCUMENT_PATH,
     "/workflows/ws",
     "/v1/auth/config",
     "/v1/auth/login",

@@ -12,6 +12,7 @@ mod docs;
 mod dress;
 pub mod endpoint;
 pub mod everruns;
+pub mod failures;
 pub mod fields;
 pub mod form;
 mod guard;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
@@ -134,13 +136,17 @@ async fn nowhere() -> Result<&'static str, Problem> {
     Err(Problem::not_found("Not Found"))
 }
 
+/// Whether a page of this origin may call, where these are configured.
+pub(crate) fn is_allowed(configured: &BTreeSet<String>, origin: &HeaderValue) -> bool {
+    let is_known = |origin: &str| AGNO_ORIGINS.contains(&origin) || configured.contains(origin);
+    origin.to_str().is_ok_and(|origin| origin != "*" && is_known(origin))
+}
+
 /// Exact origins only: with credentials, `*` would let every page in.
 fn cors(configured: &BTreeSet<String>) -> Cors {
-    let mut origins = configured.clone();
-    origins.remove("*");
-    origins.extend(AGNO_ORIGINS.map(String::from));
+    let configured = configured.clone();
     Cors::default()
-        .allowed_origin_fn(move |origin, _| origin.to_str().is_ok_and(|origin| origins.contains(origin)))
+        .allowed_origin_fn(move |origin, _| is_allowed(&configured, origin))
         .allow_any_method()
         .allow_any_header()
         .expose_any_header()

@@ -50,6 +50,7 @@ mod agentos_trees;
 mod agentos_websocket;
 mod agentos_workflows;
 mod clients;
+mod descriptions;
 mod everruns_agents;
 mod everruns_auth;
 mod everruns_channels;
@@ -70,6 +71,7 @@ mod workflows;
 mod triage_feed;
 mod triage_issues;
 mod triage_links;
+mod triage_mcp;
 mod triage_norm;
 // The triage surface: evidence and documents.
 mod triage_documents;

@@ -24,7 +24,7 @@ use crate::api::sse;
 use crate::domain::document::Place;
 use crate::triage::comments::NewComment;
 use crate::triage::feed::{FeedQuery, Happening};
-use crate::triage::form;
+use crate::triage::form::{self, Faults};
 use crate::triage::index::Order;
 use crate::triage::issue::{Issue, Status};
 
@@ -35,20 +35,28 @@ const SILENCE: Duration = Duration::from_secs(15);
 const STEP: usize = 50;
 
 /// `GET /issues/{id}/activity`
-pub(super) async fn read(at: AtIssue, mut sent: Query) -> Result<Answer, Error> {
+pub(super) async fn read(at: AtIssue, sent: Query) -> Result<Answer, Error> {
+    let (list, after, limit) = listing(at.issue.id, sent)?;
+    let part = at.board().feed(at.issue.id, list.1, after, limit).await?;
+    let items = part.items.iter().map(|entry| entry_body::entry(at.org(), &at.issue, entry)).collect();
+    Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
+}
+
+/// A feed, and what is asked of it.
+type List = (Uuid, FeedQuery);
+
+/// Which part of a feed is asked for.
+pub(super) fn listing(issue: Uuid, mut sent: Query) -> Result<(List, Option<Place>, usize), Faults> {
     let query = FeedQuery {
         is_ascending: sent.word("order") == Some(Order::Asc),
         kind: sent.word("entry_kind"),
         session: uuid(&mut sent, "session_id"),
         run: uuid(&mut sent, "run_id"),
     };
-    let list = (at.issue.id, query);
+    let list = (issue, query);
     let after: Option<(u64, String)> = sent.cursor(&list);
     let limit = sent.limit();
-    let after = sent.done(after)?.map(|(sort, id)| Place { sort, id });
-    let part = at.board().feed(at.issue.id, query, after, limit).await?;
-    let items = part.items.iter().map(|entry| entry_body::entry(at.org(), &at.issue, entry)).collect();
-    Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
+    sent.done((list, after.map(|(sort, id)| Place { sort, id }), limit))
 }
 
 fn uuid(sent: &mut Query, name: &str) -> Option<Uuid> {

@@ -36,7 +36,8 @@ pub(super) async fn list(member: Member, query: Query) -> Result<Answer, Error> 
     Ok(envelope::page(items, page.next.map(|place| cursor(&query, &place))))
 }
 
-fn listing(mut sent: Query) -> Result<(IssueQuery, Option<IssuePlace>, usize), Faults> {
+/// Which issues are asked for.
+pub(super) fn listing(mut sent: Query) -> Result<(IssueQuery, Option<IssuePlace>, usize), Faults> {
     let lower = |texts: Vec<String>| texts.iter().map(|text| text.trim().to_lowercase()).collect();
     let field = sent.word::<DateField>("date_field").unwrap_or(DateField::LastActivityAt);
     let words = sent.text("search").unwrap_or_default().to_lowercase();

@@ -1,7 +1,8 @@
 //! The triage surface, `/v1/triage`: Bland's interface to issues, and Norm who works on them.
 //!
 //! `routes` is its table of contents. `envelope` and `error` are what every answer looks like, `body` and `query` how
-//! requests are read; the other files are the handlers, and what they answer with (`…_body`).
+//! requests are read; the other files are the handlers, and what they answer with (`…_body`). `mcp` offers them as tools,
+//! `openapi` and `schemas` describe them.
 
 mod affected;
 pub mod body;
@@ -17,15 +18,19 @@ mod feed;
 mod files;
 pub mod issue_body;
 mod issues;
+pub mod mcp;
 pub mod member;
+mod openapi;
 mod paging;
 pub mod query;
 mod relations;
 mod resources;
 mod routes;
+mod schemas;
 mod session_body;
 mod sessions;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 use crate::domain::time::Timestamp;
