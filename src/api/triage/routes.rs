@@ -51,7 +51,8 @@ fn issue_routes() -> Vec<Endpoint> {
             .named("create_triage_issue", TAG, "Open an issue")
             .takes([(JSON, "NewIssue")], true)
             .once()
-            .tells("201", "The issue", &answer_of("Issue")),
+            .tells("201", "The issue", &answer_of("Issue"))
+            .fails("404", "There is no such run"),
         Endpoint::get("/issues", issues::list)
             .named("list_triage_issues", TAG, "List issues")
             .query(&issue_parameters())

@@ -10,7 +10,7 @@ const PATH: &str = "/v1/triage/openapi.json";
 /// The surface's description, with objects that have nothing besides what is described.
 async fn description(server: &str) -> &'static Value {
     static DESCRIPTION: OnceCell<Value> = OnceCell::const_new();
-    let read = async || {
+    let read = || async {
         let url = reqwest::Url::parse(server).unwrap().join(PATH).unwrap();
         let mut document: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         close(&mut document["components"]);
