@@ -176,8 +176,8 @@ impl Endpoint {
     /// Carries out once what comes under one `Idempotency-Key`. Says so only: the handler takes the claim.
     #[must_use]
     pub fn once(mut self) -> Self {
-        let about = "1 to 255 visible ASCII characters. The same request under the same key within 24 hours is \
-                     carried out once, and answered as it was the first time. Its run goes on without its client.";
+        let about = "1 to 255 visible ASCII characters. The same request of the same caller under the same key within \
+                     24 hours is carried out once, and answered as it was the first time. Its run goes on without its client.";
         let header = described(once::HEADER, ParameterKind::Text, about, ParameterIn::Header);
         self.operation = self.operation.parameter(header);
         self.once = true;
