@@ -258,11 +258,25 @@ impl Documents {
         claim: &Claim,
         made: &impl Serialize,
     ) -> Result<(), Error> {
-        if changes.is_empty() && !claim.has_key() {
+        self.write_each_once(changes, [(claim, made)]).await
+    }
+
+    /// The same for several orders that are carried out together.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_each_once<'a, T: Serialize + 'a>(
+        &self,
+        changes: Changes,
+        claims: impl IntoIterator<Item = (&'a Claim, &'a T)>,
+    ) -> Result<(), Error> {
+        let (mut puts, deletes) = changes.into_records(&self.owner)?;
+        for (claim, made) in claims {
+            puts.extend(claim.receipt(made)?);
+        }
+        if puts.is_empty() && deletes.is_empty() {
             return Ok(());
         }
-        let (mut puts, deletes) = changes.into_records(&self.owner)?;
-        puts.extend(claim.receipt(made)?);
         let batch = Batch { puts, deletes, ..Batch::default() };
         self.runtime.store().commit(batch).await.map_err(Error::from)
     }

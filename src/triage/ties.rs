@@ -38,7 +38,7 @@ impl Board {
         new: NewRelation,
         by: &Actor,
     ) -> Result<(RelationSeen, bool), Error> {
-        let mut work = self.work_on_all(id).await?;
+        let mut work = self.work_on_two(id, new.to).await?;
         if new.to == id {
             return Err(Error::invalid("related_issue_id", "must be another issue"));
         }
@@ -68,15 +68,22 @@ impl Board {
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
     pub async fn unrelate(&self, id: Uuid, relation: Uuid, by: &Actor) -> Result<(), Error> {
-        let mut work = self.work_on_all(id).await?;
-        let found = self.documents.get::<Relation>(&relation.to_string()).await?;
-        let found = found.filter(|relation| relation.from == id || relation.to == id);
-        let relation = found.ok_or(Error::NotFound("Relation"))?.value;
+        self.issue(id).await?;
+        let found = self.relation_of(id, relation).await?;
+        let mut work = self.work_on_two(id, found.other(id)).await?;
+        // Somebody may have been faster.
+        let relation = self.relation_of(id, relation).await?;
         self.untie(&mut work, &relation, by).await?;
         work.save().await.map(drop)
     }
 
-    /// Takes a relation away with some work on all issues.
+    async fn relation_of(&self, issue: Uuid, relation: Uuid) -> Result<Relation, Error> {
+        let found = self.documents.get::<Relation>(&relation.to_string()).await?;
+        let found = found.filter(|relation| relation.from == issue || relation.to == issue);
+        Ok(found.ok_or(Error::NotFound("Relation"))?.value)
+    }
+
+    /// Takes a relation away with some work on both issues.
     pub(super) async fn untie(&self, work: &mut Work, relation: &Relation, by: &Actor) -> Result<(), Error> {
         self.say_on_both(work, relation, EntryType::RelationRemoved, by).await?;
         work.write(|changes| changes.delete::<Relation>(&relation.id.to_string()));
@@ -134,7 +141,7 @@ impl Board {
 }
 
 impl Issue {
-    fn count_relation(&mut self, kind: EntryType, now: Timestamp) {
+    pub(super) fn count_relation(&mut self, kind: EntryType, now: Timestamp) {
         let is_new = kind == EntryType::RelationAdded;
         self.relations =
             if is_new { self.relations.saturating_add(1) } else { self.relations.saturating_sub(1) };
@@ -143,7 +150,7 @@ impl Issue {
 }
 
 /// Says on one side that it was tied to the other, or untied.
-fn tied(kind: EntryType, relation: &Relation, by: &Actor, other: IssueShown) -> Saying {
+pub(super) fn tied(kind: EntryType, relation: &Relation, by: &Actor, other: IssueShown) -> Saying {
     let done = if kind == EntryType::RelationAdded { "added" } else { "removed" };
     let detail = format!("Relation {} to {} {done}", relation.kind, other.triage_id);
     let mut saying = Saying::new(kind, by.clone(), detail)
