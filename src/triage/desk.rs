@@ -119,7 +119,12 @@ impl Desk {
 
     /// Tells when an issue's feed goes on; ends when the issue is gone.
     pub(super) fn watch(&self, issue: Uuid) -> watch::Receiver<u64> {
-        self.watched().entry(issue).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        let mut watched = self.watched();
+        // Those nobody watches any more go when there would be no room without them.
+        if watched.len() == watched.capacity() {
+            watched.retain(|_, watchers| watchers.receiver_count() > 0);
+        }
+        watched.entry(issue).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
     /// The feed goes on.
