@@ -206,6 +206,20 @@ impl Documents {
         self.runtime.store().get(&key).await?.as_ref().map(stored).transpose()
     }
 
+    /// Several of them by their ids, in that order, each if it is there and can be read.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn several<D: Document>(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<Option<Stored<D>>>, Error> {
+        let key = |id| Key { owner: self.owner.clone(), kind: D::KIND, id };
+        let keys: Vec<Key> = ids.into_iter().map(key).collect();
+        let found = self.runtime.store().get_each(&keys).await?;
+        Ok(found.into_iter().map(|record| stored(record.as_ref()?).ok()).collect())
+    }
+
     /// Part of a list of them.
     ///
     /// # Errors

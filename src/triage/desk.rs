@@ -21,8 +21,8 @@ use crate::runtime::documents::{Document, Documents, Listing};
 /// Issues that are changed at the same time; those that share a turn wait for each other.
 const TURNS: usize = 64;
 
-/// Documents read at a time when a board is opened.
-const STEP: usize = 1000;
+/// Documents read at a time when a board is opened: few enough that others on the thread need not wait for them.
+const STEP: usize = 200;
 
 /// One owner's.
 pub(super) struct Desk {

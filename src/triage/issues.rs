@@ -1,6 +1,5 @@
-//! Issues of a board: opened, listed, changed, looked at and taken away.
+//! Issues of a board: listed, changed and counted.
 
-use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,9 +16,6 @@ use super::walk::Walk;
 use super::work::Work;
 use crate::domain::time::Timestamp;
 use crate::runtime::documents::Stored;
-
-/// Issues of a page that are read at the same time.
-const READS_AT_ONCE: usize = 8;
 
 /// Part of a list of issues.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,17 +60,10 @@ impl Board {
         let more = places.len() > limit;
         places.truncate(limit);
         let next = if more { places.last().copied() } else { None };
-        let reads = places.into_iter().map(|(_, id)| async move {
-            match self.issue_seen_by(id, viewer).await {
-                Ok(seen) => Ok(Some(seen)),
-                // It was taken away meanwhile.
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        let issues: Vec<Option<IssueSeen>> =
-            stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        Ok(IssuePage { issues: issues.into_iter().flatten().collect(), next })
+        let ids: Vec<Uuid> = places.into_iter().map(|(_, id)| id).collect();
+        // What was taken away meanwhile, or cannot be read, is left out.
+        let issues = self.each_seen_by(&ids, viewer).await?;
+        Ok(IssuePage { issues, next })
     }
 
     /// How many issues there are of what, with categories by their names.
@@ -96,11 +85,13 @@ impl Board {
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
     pub async fn change_issue(&self, id: Uuid, patch: IssuePatch, by: &Actor) -> Result<Issue, Error> {
-        // A new category is made under the counter's turn, which is taken before the issue's.
-        let turn = match &patch.category {
-            Some(_) => Some(self.desk.counter().await),
-            None => None,
+        // A new category is made under the counter's turn, which is taken before the issue's. One that is known stays
+        // known.
+        let is_new = match &patch.category {
+            Some(name) => self.new_category(name).await?.is_some(),
+            None => false,
         };
+        let turn = if is_new { Some(self.desk.counter().await) } else { None };
         let mut work = self.work(id).await?;
         work.apply(patch, by);
         if !work.main.is_changed() {

@@ -149,14 +149,30 @@ impl Board {
     pub(super) async fn finish_removals(&self) {
         let begun = self.documents.all::<Removal>(None).await;
         for removal in begun.into_iter().flatten() {
-            if let Err(error) = self.finish(&removal).await {
-                tracing::warn!(%error, issue = %removal.issue.id, "a deleted issue left something behind");
+            let (board, removal) = (self.clone(), removal.value);
+            match self.take_the_rest(&removal).await {
+                // What goes on in a session may wait for the board.
+                Ok(()) => drop(tokio::spawn(async move { board.end(&removal).await })),
+                Err(error) => {
+                    tracing::warn!(%error, issue = %removal.issue.id, "a deleted issue left something behind");
+                }
             }
         }
     }
 
-    /// Takes away what is left of an issue that is gone.
     async fn finish(&self, removal: &Removal) -> Result<(), Error> {
+        self.take_the_rest(removal).await?;
+        self.end(removal).await
+    }
+
+    /// Takes the sessions away, and the word that there is something to be done.
+    async fn end(&self, removal: &Removal) -> Result<(), Error> {
+        self.end_sessions(&removal.sessions).await;
+        Ok(self.documents.write(Changes::default().delete::<Removal>(&removal.id())).await?)
+    }
+
+    /// Takes away what is left of an issue that is gone.
+    async fn take_the_rest(&self, removal: &Removal) -> Result<(), Error> {
         let id = removal.issue.id;
         for tag in [relation::source(id), relation::target(id)] {
             for relations in self.documents.all::<Relation>(Some(tag)).await?.chunks(AT_ONCE) {
@@ -177,9 +193,7 @@ impl Board {
         for draft in self.drafts_for(id).await? {
             self.documents.write(given_up(Changes::default(), &draft, self.now())).await?;
         }
-        self.documents.write(self.let_documents_go(id).await?).await?;
-        self.end_sessions(&removal.sessions).await;
-        Ok(self.documents.write(Changes::default().delete::<Removal>(&id.to_string())).await?)
+        Ok(self.documents.write(self.let_documents_go(id).await?).await?)
     }
 
     /// Takes a relation away, and says so on the side that is still there.

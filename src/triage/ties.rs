@@ -1,6 +1,5 @@
 //! Relations of a board: made and taken away on both sides at once.
 
-use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::Board;
@@ -10,9 +9,6 @@ use super::issue::Issue;
 use super::relation::{self, NewRelation, Relation};
 use super::work::Work;
 use crate::domain::time::Timestamp;
-
-/// Issues of a page that are read at the same time.
-const READS_AT_ONCE: usize = 8;
 
 /// A relation as it is seen from an issue.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,16 +123,13 @@ impl Board {
         let more = relations.len() > limit;
         relations.truncate(limit);
         let next = relations.last().filter(|_| more).map(|last| place(last));
-        let reads = relations.into_iter().map(|relation| async move {
-            match self.issue(relation.other(id)).await {
-                Ok(other) => Ok(Some(RelationSeen { relation: relation.value, other })),
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
+        let others = relations.iter().map(|relation| relation.other(id).to_string());
+        let others = self.documents.several::<Issue>(others).await?;
+        let seen = relations.into_iter().zip(others);
+        let seen = seen.filter_map(|(relation, other)| {
+            Some(RelationSeen { relation: relation.value, other: other?.value })
         });
-        let seen: Vec<Option<RelationSeen>> =
-            stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        Ok((seen.into_iter().flatten().collect(), next))
+        Ok((seen.collect(), next))
     }
 }
 
