@@ -19,6 +19,8 @@ use crate::runhold::{Runhold, TOKEN};
 const WRITERS: usize = 64;
 /// Requests of each kind that are timed.
 const LOOKS: usize = 100;
+/// Issues of the first look.
+const FEW: usize = 1_000;
 /// No more are opened after this.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Entries of the issue whose feed is read and that is deleted.
@@ -39,9 +41,17 @@ pub(crate) async fn measure(args: &Args, model: &Child, report: &mut Report) {
     let server = Runhold::start(&args.binary(), model.address).await;
     println!("\n{:<34} {:>9} {:>9} {:>9} {:>12}", "", "p50 ms", "p99 ms", "a second", "CPU each µs");
     open(&server, "opened by one connection", 1, 0, 200, report).await;
-    let stored = open(&server, "opened by 64 connections", WRITERS, 200, args.issues(), report).await;
+    let few = open(&server, "opened by 64 connections", WRITERS, 200, FEW.min(args.issues()), report).await;
+    let mut asker = Asker { client: Client::new(server.child.address), server: &server, report };
+    let beside_few = asker.glance().await;
+    let stored = open(&server, "opened by 64 connections", WRITERS, few, args.issues(), report).await;
     let weight = server.child.meter().rss_kib() / 1024.0;
     let mut asker = Asker { client: Client::new(server.child.address), server: &server, report };
+    let beside_many = asker.glance().await;
+    for ((what, few_ms), (_, many_ms)) in beside_few.iter().zip(&beside_many) {
+        let what = format!("{what}: beside {} issues to beside {}", grouped(stored), grouped(few));
+        asker.report.at_most(what, many_ms / few_ms, 2.0, "×");
+    }
     asker.look(stored).await;
     asker.change(stored).await;
     asker.read_and_delete_a_long_feed().await;
@@ -127,6 +137,22 @@ fn issue(number: usize) -> Value {
 }
 
 impl Asker<'_> {
+    /// What should not become slower with the number of issues, and how many milliseconds it takes.
+    async fn glance(&mut self) -> Vec<(&'static str, f64)> {
+        let looks = [
+            ("list", list("")),
+            ("list by severity", list("sort=severity")),
+            ("list of a status", list("status=todo")),
+            ("search for a common word", list("search=flow+agent")),
+            ("stats", get("/v1/triage/stats", TOKEN)),
+        ];
+        let mut times = Vec::new();
+        for (what, request) in looks {
+            times.push((what, self.time(what, |_| request.clone(), 200).await));
+        }
+        times
+    }
+
     /// Lists, searches and counts.
     async fn look(&mut self, stored: usize) {
         let page = self.ask(&list("")).await;
@@ -134,9 +160,7 @@ impl Asker<'_> {
         let first = text(&page, "/data/next_cursor");
         let deep = self.deep(stored).await;
         let looks = [
-            ("list", list("")),
             ("list, by created_at", list("sort=created_at")),
-            ("list, by severity", list("sort=severity")),
             ("list, by status upwards", list("sort=status&order=asc")),
             ("list, second page", list(&format!("cursor={first}"))),
             ("list, a page in the middle", list(&format!("sort=created_at&cursor={deep}"))),
@@ -145,10 +169,8 @@ impl Asker<'_> {
             ("list, somebody's", list("assignee_id=user-7")),
             ("list, of the last day with calls", list("resource_type=call&date_range=24h")),
             ("list, nobody's", list("assignee_id=nobody")),
-            ("search, in all of them", list("search=flow+agent")),
             ("search, in one of a thousand", list(&format!("search={RARE}"))),
             ("search, in none", list("search=nowhere+to+be+found")),
-            ("stats", get("/v1/triage/stats", TOKEN)),
             ("read one", get(&format!("/v1/triage/issues/{id}"), TOKEN)),
         ];
         for (what, request) in looks {
@@ -216,8 +238,8 @@ impl Asker<'_> {
         print(&what, &[millis(asked.elapsed())], asked.elapsed(), meter.cpu_since(&before));
     }
 
-    /// Times so many requests, one after the other.
-    async fn time(&mut self, what: &str, request: impl Fn(usize) -> Vec<u8>, wanted: u16) {
+    /// Times so many requests, one after the other; gives the median.
+    async fn time(&mut self, what: &str, request: impl Fn(usize) -> Vec<u8>, wanted: u16) -> f64 {
         let meter = self.server.child.meter();
         let (before, started) = (meter.cpu(), Instant::now());
         let mut times = Vec::with_capacity(LOOKS);
@@ -228,6 +250,7 @@ impl Asker<'_> {
             check(&answer, wanted, self.report);
         }
         print(what, &times, started.elapsed(), meter.cpu_since(&before));
+        median(&times)
     }
 
     async fn ask(&mut self, request: &[u8]) -> Value {
