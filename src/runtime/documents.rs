@@ -206,6 +206,20 @@ impl Documents {
         self.runtime.store().get(&key).await?.as_ref().map(stored).transpose()
     }
 
+    /// Several of them by their ids, in that order, each if it is there and can be read.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn several<D: Document>(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<Option<Stored<D>>>, Error> {
+        let key = |id| Key { owner: self.owner.clone(), kind: D::KIND, id };
+        let keys: Vec<Key> = ids.into_iter().map(key).collect();
+        let found = self.runtime.store().get_each(&keys).await?;
+        Ok(found.into_iter().map(|record| stored(record.as_ref()?).ok()).collect())
+    }
+
     /// Part of a list of them.
     ///
     /// # Errors
@@ -258,11 +272,25 @@ impl Documents {
         claim: &Claim,
         made: &impl Serialize,
     ) -> Result<(), Error> {
-        if changes.is_empty() && !claim.has_key() {
+        self.write_each_once(changes, [(claim, made)]).await
+    }
+
+    /// The same for several orders that are carried out together.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_each_once<'a, T: Serialize + 'a>(
+        &self,
+        changes: Changes,
+        claims: impl IntoIterator<Item = (&'a Claim, &'a T)>,
+    ) -> Result<(), Error> {
+        let (mut puts, deletes) = changes.into_records(&self.owner)?;
+        for (claim, made) in claims {
+            puts.extend(claim.receipt(made)?);
+        }
+        if puts.is_empty() && deletes.is_empty() {
             return Ok(());
         }
-        let (mut puts, deletes) = changes.into_records(&self.owner)?;
-        puts.extend(claim.receipt(made)?);
         let batch = Batch { puts, deletes, ..Batch::default() };
         self.runtime.store().commit(batch).await.map_err(Error::from)
     }

@@ -73,6 +73,7 @@ mod triage_issues;
 mod triage_links;
 mod triage_mcp;
 mod triage_norm;
+mod triage_scale;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;

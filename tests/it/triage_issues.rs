@@ -306,6 +306,24 @@ async fn a_patch_with_anything_wrong_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_link_to_another_system_is_a_web_address() {
+    let (_server, member) = board().await;
+    let made = member.open(json!({})).await;
+    let link = |url: &str| json!({"external_link": {"url": url}});
+    for good in ["https://example.org/o/r/12", "HTTP://example.org", "https://user@example.org:8443/?q=1#x"] {
+        let (status, told) = member.patch(&at(&made), link(good)).await;
+        assert_eq!((status, &told["data"]["external_link"]["url"]), (200, &json!(good)));
+    }
+    let wrong = json!("external_link.url: must be an http or https address");
+    for bad in
+        ["https://", "https:example.org", "https://a b", "https://\n", "//example.org", "javascript:alert(1)"]
+    {
+        let (status, told) = member.patch(&at(&made), link(bad)).await;
+        assert_eq!((status, &told["errors"][0]["message"]), (400, &wrong), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn issues_are_filtered_and_sorted() {
     let (_server, member) = board().await;
     let issues = [

@@ -104,7 +104,8 @@ pub(super) async fn watch(
     }
     let watcher = Watcher {
         standing: Standing::of(&issue),
-        after: after.unwrap_or(issue.feed),
+        // A place the feed has not come to yet is another feed's: nothing that happens is left out because of it.
+        after: after.unwrap_or(issue.feed).min(issue.feed),
         resumes: after.is_some(),
         member,
         issue: id,
@@ -118,7 +119,8 @@ pub(super) async fn watch(
 
 fn last_event(request: &HttpRequest) -> Option<String> {
     let header = request.headers().get("last-event-id")?;
-    Some(String::from_utf8_lossy(header.as_bytes()).trim().to_owned())
+    // Who has seen no event yet may send an empty one.
+    Some(String::from_utf8_lossy(header.as_bytes()).trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What a watcher is told of besides entries, when it changes.

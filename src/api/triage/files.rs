@@ -31,6 +31,8 @@ use crate::triage::form::{Faults, Form};
 
 /// Longest name, in characters.
 const NAME: std::ops::RangeInclusive<usize> = 1..=256;
+/// What text is where nobody says so otherwise.
+const TEXT: &str = "text/plain";
 /// What is neither said nor known.
 const BYTES: &str = "application/octet-stream";
 
@@ -42,13 +44,13 @@ pub(super) struct Sent {
     bytes: Bytes,
 }
 
-/// A form's fields are of no interest.
+/// What a form may say in place of an upload: a part `file` without a filename.
 #[derive(Debug)]
-struct Nothing;
+struct Text(Option<String>);
 
-impl FromFields for Nothing {
-    fn from_fields(_: &mut Fields) -> Self {
-        Self
+impl FromFields for Text {
+    fn from_fields(fields: &mut Fields) -> Self {
+        Self(fields.text("file"))
     }
 }
 
@@ -59,7 +61,7 @@ impl FromRequest for Sent {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if kind.is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("multipart/")) {
-            let form = Multipart::<Nothing>::from_request(request, payload);
+            let form = Multipart::<Text>::from_request(request, payload);
             return Box::pin(async move { of_form(form.await?) });
         }
         let body = Body::from_request(request, payload);
@@ -70,11 +72,18 @@ impl FromRequest for Sent {
     }
 }
 
-fn of_form(form: Multipart<Nothing>) -> Result<Sent, Error> {
-    let sent = form.uploads.into_iter().find(|upload| upload.field == "file");
-    let sent = sent.ok_or_else(|| triage::error::Error::invalid("file", "required"))?;
+fn of_form(form: Multipart<Text>) -> Result<Sent, Error> {
     let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
-    Ok(Sent { name: or(sent.filename, "file"), mime_type: or(sent.mime_type, BYTES), bytes: sent.bytes })
+    if let Some(sent) = form.uploads.into_iter().find(|upload| upload.field == "file") {
+        return Ok(Sent {
+            name: or(sent.filename, "file"),
+            mime_type: or(sent.mime_type, BYTES),
+            bytes: sent.bytes,
+        });
+    }
+    let Text(text) = form.fields;
+    let text = text.ok_or_else(|| triage::error::Error::invalid("file", "required"))?;
+    Ok(Sent { name: "file".into(), mime_type: TEXT.into(), bytes: text.into() })
 }
 
 fn of_json(fields: &Object) -> Result<Sent, Faults> {
@@ -89,7 +98,7 @@ fn of_json(fields: &Object) -> Result<Sent, Faults> {
     if form.value("content").is_some() == form.value("content_base64").is_some() {
         form.fault("content", "either this or content_base64 is required");
     }
-    let usual = if text.is_some() { "text/plain" } else { BYTES };
+    let usual = if text.is_some() { TEXT } else { BYTES };
     let bytes = text.or_else(|| base64.and_then(Result::ok).map(Bytes::from)).unwrap_or_default();
     form.done(Sent { name, mime_type: mime_type.unwrap_or_else(|| usual.to_owned()), bytes })
 }
