@@ -1,13 +1,14 @@
 //! Schedules: messages that are sent to sessions when their time comes, and what became of them.
 
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::body::Body;
 use super::error::Error;
+use super::ids;
 use super::page::Query;
 use super::schedule_body::{ScheduleForm, WORKFLOW, execution_view, schedule_view, stats_view};
 use crate::api::ApiState;
@@ -15,7 +16,7 @@ use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
 use crate::api::fields::path_text;
 use crate::runtime::documents::Listed;
-use crate::schedules::{Book, Status, Wanted, Wish};
+use crate::schedules::{Book, Schedule, Status, Wanted, Wish};
 
 const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such schedule";
@@ -118,6 +119,17 @@ fn schedule_id(request: &HttpRequest) -> Result<Uuid, Error> {
     uuid(request, "schedule_id", "schedule")
 }
 
+/// A schedule with this status.
+async fn shown(
+    state: &ApiState,
+    caller: &Caller,
+    mut response: HttpResponseBuilder,
+    schedule: &Schedule,
+) -> Result<HttpResponse, Error> {
+    ids::remember(state, caller.owner(), [&schedule.target.session]).await?;
+    Ok(response.json(schedule_view(schedule)))
+}
+
 /// `{data, total}`.
 fn listed<D>(found: &Listed<D>, view: impl Fn(&D) -> Value) -> HttpResponse {
     /// The envelope.
@@ -145,6 +157,8 @@ async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<Htt
         Some(_) => return Err(Error::bad_request("target_type must be workflow or activity")),
     }
     let found = book(&state, &caller).list(enabled, wanted).await?;
+    let sessions = found.documents.iter().map(|schedule| &schedule.target.session);
+    ids::remember(&state, caller.owner(), sessions).await?;
     Ok(listed(&found, schedule_view))
 }
 
@@ -157,13 +171,13 @@ async fn create(
     let (target, wish) = form.complete(&state, caller.owner()).await?;
     let id = state.runtime.fresh();
     let schedule = book(&state, &caller).create(id, target, wish, false).await?;
-    Ok(HttpResponse::Created().json(schedule_view(&schedule)))
+    shown(&state, &caller, HttpResponse::Created(), &schedule).await
 }
 
 /// `GET /durable/schedules/{schedule_id}`
 async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
     let schedule = book(&state, &caller).get(schedule_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(schedule_view(&schedule)))
+    shown(&state, &caller, HttpResponse::Ok(), &schedule).await
 }
 
 /// `PATCH /durable/schedules/{schedule_id}`
@@ -177,7 +191,7 @@ async fn change(
     // Whether it is there comes before what is wrong with the change.
     book.get(id).await?;
     let wish = form.wish(&state, caller.owner()).await?;
-    Ok(HttpResponse::Ok().json(schedule_view(&book.change(id, &wish).await?)))
+    shown(&state, &caller, HttpResponse::Ok(), &book.change(id, &wish).await?).await
 }
 
 /// `DELETE /durable/schedules/{schedule_id}`
@@ -204,7 +218,7 @@ async fn enable(
 ) -> Result<HttpResponse, Error> {
     let wish = Wish { enabled: Some(enabled), ..Wish::default() };
     let schedule = book(state, caller).change(schedule_id(request)?, &wish).await?;
-    Ok(HttpResponse::Ok().json(schedule_view(&schedule)))
+    shown(state, caller, HttpResponse::Ok(), &schedule).await
 }
 
 /// `POST /durable/schedules/{schedule_id}/trigger`
