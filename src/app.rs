@@ -31,6 +31,8 @@ use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::workspace::Extension;
 use crate::runtime::{Parts, Runtime};
+use crate::schedules::Schedules;
+use crate::schedules::capability::SessionSchedule;
 use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
@@ -59,7 +61,9 @@ impl App {
         let servers = Arc::new(servers(config)?);
         let providers = Arc::new(providers(config));
         let norm = Arc::new(TriageCapability::default());
-        let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), providers.clone()];
+        let schedules = Schedules::default();
+        let extensions: Vec<Arc<dyn Extension>> =
+            vec![servers.clone(), providers.clone(), Arc::new(schedules.clone())];
         let runtime = open(config, config.store, extensions, (&servers, norm.clone())).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
@@ -71,11 +75,13 @@ impl App {
             triage.report_failures();
         }
         triage.resume().await?;
+        schedules.keep(&runtime).await?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
             triage,
             servers,
             providers,
+            schedules,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
@@ -241,7 +247,9 @@ const SKILLS: &str = "skills";
 fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    let builtin = Registry::builtin(Egress::new()).with(Arc::new(TriageCapability::default()));
+    let builtin = Registry::builtin(Egress::new())
+        .with(Arc::new(TriageCapability::default()))
+        .with(Arc::new(SessionSchedule::new(None)));
     let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
     Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }

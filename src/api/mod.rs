@@ -40,6 +40,7 @@ use tokio::sync::Semaphore;
 use crate::access::Tokens;
 use crate::providers::Providers;
 use crate::runtime::Runtime;
+use crate::schedules::Schedules;
 use crate::servers::Servers;
 use crate::triage::Triage;
 use body::Limits;
@@ -53,6 +54,8 @@ pub struct ApiState {
     pub triage: Triage,
     /// Who answers.
     pub providers: Arc<Providers>,
+    /// What is said to sessions later.
+    pub schedules: Schedules,
     /// The servers that speak MCP.
     pub servers: Arc<Servers>,
     /// Knows who may come in.

@@ -79,11 +79,21 @@ pub struct Listed<D> {
 #[derive(Debug, Default)]
 pub struct Changes {
     puts: Vec<Result<Draft, Error>>,
-    deletes: Vec<(RecordKind, String)>,
+    deletes: Vec<Gone>,
+}
+
+/// Something to be taken away.
+#[derive(Debug)]
+struct Gone {
+    owner: Option<Owner>,
+    kind: RecordKind,
+    id: String,
 }
 
 #[derive(Debug)]
 struct Draft {
+    /// Whose, if it is not whoever writes.
+    owner: Option<Owner>,
     kind: RecordKind,
     id: String,
     expect: Expect,
@@ -113,7 +123,17 @@ impl Changes {
     /// Takes a document away; a missing one is fine.
     #[must_use]
     pub fn delete<D: Document>(mut self, id: &str) -> Self {
-        self.deletes.push((D::KIND, id.to_owned()));
+        self.deletes.push(Gone { owner: None, kind: D::KIND, id: id.to_owned() });
+        self
+    }
+
+    /// The same, of documents that are the server's own: what must be found over all owners, written with what is an
+    /// owner's.
+    #[must_use]
+    pub fn of_server(mut self) -> Self {
+        let server = || Some(Owner::server());
+        self.puts.iter_mut().flatten().for_each(|draft| draft.owner = server());
+        self.deletes.iter_mut().for_each(|gone| gone.owner = server());
         self
     }
 
@@ -136,19 +156,21 @@ impl Changes {
             tracing::error!(kind = kind.0, id, %cause, "a document cannot be written as JSON");
             Error::Internal
         });
-        self.puts.push(body.map(|body| Draft { kind, id, expect, tags: document.tags(), body }));
+        self.puts.push(body.map(|body| Draft { owner: None, kind, id, expect, tags: document.tags(), body }));
         self
     }
 
     /// As records of an owner.
     pub(super) fn into_records(self, owner: &Owner) -> Result<(Vec<Put>, Vec<Key>), Error> {
-        let key = |kind, id| Key { owner: owner.clone(), kind, id };
+        let key =
+            |other: Option<Owner>, kind, id| Key { owner: other.unwrap_or_else(|| owner.clone()), kind, id };
         let puts = self.puts.into_iter().map(|draft| {
-            let Draft { kind, id, expect, tags, body } = draft?;
-            Ok(Put { key: key(kind, id), expect, tags, body: body.into() })
+            let Draft { owner, kind, id, expect, tags, body } = draft?;
+            Ok(Put { key: key(owner, kind, id), expect, tags, body: body.into() })
         });
         let puts = puts.collect::<Result<_, Error>>()?;
-        Ok((puts, self.deletes.into_iter().map(|(kind, id)| key(kind, id)).collect()))
+        let deletes = self.deletes.into_iter().map(|gone| key(gone.owner, gone.kind, gone.id));
+        Ok((puts, deletes.collect()))
     }
 }
 
@@ -185,6 +207,11 @@ impl Documents {
     /// Whose they are.
     pub fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    /// What stands under them.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// For what the runtime itself holds.

@@ -94,7 +94,7 @@ impl Runtime {
         }
     }
 
-    /// Takes away what a session keeps beside its log: files, values, secrets.
+    /// Takes away what a session keeps beside its log: files, values, secrets, and what others keep of it.
     async fn take_away_kept(&self, log: &Log) -> Result<(), Error> {
         let documents = self.documents(&log.owner);
         loop {
@@ -104,7 +104,11 @@ impl Runtime {
             }
             documents.write(files).await?;
         }
-        documents.write(self.values_to_forget(&log.owner, &log.session).await?).await
+        documents.write(self.values_to_forget(&log.owner, &log.session).await?).await?;
+        for extension in &self.0.extensions {
+            extension.forget(&documents, &log.session).await?;
+        }
+        Ok(())
     }
 }
 

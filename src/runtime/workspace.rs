@@ -13,7 +13,7 @@ use super::journal::unpoisoned;
 use super::{Inner, Runtime, subagents, team};
 use crate::capability::registry::Registry;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::id::{ComponentId, ModelName, Owner};
+use crate::domain::id::{ComponentId, ModelName, Owner, SessionId};
 use crate::domain::spec::{AgentSpec, Spec};
 use crate::domain::tool::ToolSpec;
 use crate::llm::Models;
@@ -40,6 +40,14 @@ pub trait Extension: Send + Sync {
     /// # Errors
     /// What the store says. What is wrong with a single document is logged and passed over.
     async fn extend(&self, documents: &Documents, workspace: &mut Workspace) -> Result<(), Error>;
+
+    /// Takes away what it keeps of a session, which is about to be taken away itself.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn forget(&self, _documents: &Documents, _session: &SessionId) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// The workspaces in use.

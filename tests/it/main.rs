@@ -59,6 +59,7 @@ mod everruns_events;
 mod everruns_files;
 mod everruns_images;
 mod everruns_providers;
+mod everruns_schedules;
 mod everruns_sessions;
 mod everruns_streams;
 mod everruns_tools;

@@ -33,6 +33,8 @@ pub mod place;
 mod provider_body;
 mod providers;
 mod routes;
+mod schedule_body;
+mod schedules;
 mod session_body;
 mod sessions;
 mod storage;

@@ -7,7 +7,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use super::{
     agents, auth, capabilities, channels, event_routes, files, harnesses, images, llm_models, mcp_servers,
-    messages, providers, sessions, storage, tenancy, turns,
+    messages, providers, schedules, sessions, storage, tenancy, turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -44,6 +44,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         providers::table(),
         llm_models::table(),
         images::table(),
+        schedules::table(),
         files::table(),
         storage::table(),
         auth::table(),
