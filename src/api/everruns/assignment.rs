@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::error::Error;
+use crate::api::caller::Caller;
 use crate::api::fields::Fields;
 use crate::capability::registry::Registry;
 use crate::domain::Object;
-use crate::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
+use crate::domain::spec::{AgentSpec, CapabilityRef, DeclaredTool, ToolAction};
 use crate::domain::tool::{Effect, Gate, OnTimeout};
 
 /// Capabilities in one list.
@@ -139,6 +140,50 @@ pub fn check(
         )));
     }
     registry.compose(&[], tools).map(drop).map_err(|fault| Error::bad_request(fault.to_string()))
+}
+
+/// Refuses what only admins may give an agent, of a caller who is none: capabilities of a high risk, and tools that run
+/// programs. What the agent has `before` is not given to it now.
+///
+/// # Errors
+/// 403, naming it.
+pub fn may_define(
+    caller: &Caller,
+    registry: &Registry,
+    agent: &AgentSpec,
+    before: Option<&AgentSpec>,
+) -> Result<(), Error> {
+    let had = before.map(|before| before.capabilities.as_slice()).unwrap_or_default();
+    may_assign(caller, registry, &agent.capabilities, had)?;
+    let is_new = |tool: &&DeclaredTool| before.is_none_or(|before| !before.tools.contains(tool));
+    let runs = |tool: &&DeclaredTool| matches!(tool.action, ToolAction::Process { .. });
+    match agent.tools.iter().filter(runs).find(is_new) {
+        Some(tool) if !caller.is_admin() => Err(Error::forbidden(format!(
+            "The tool {} runs a program: only an admin may make an agent that has it",
+            tool.name
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses capabilities of a high risk, of a caller who is no admin. Those that were there `before`, with the same
+/// settings, are not assigned now.
+///
+/// # Errors
+/// 403, naming the capability.
+pub fn may_assign(
+    caller: &Caller,
+    registry: &Registry,
+    capabilities: &[CapabilityRef],
+    before: &[CapabilityRef],
+) -> Result<(), Error> {
+    let new: Vec<_> = capabilities.iter().filter(|one| !before.contains(one)).cloned().collect();
+    match registry.reserved(&new) {
+        Some(id) if !caller.is_admin() => {
+            Err(Error::forbidden(format!("The capability {id} is of a high risk: only an admin may assign it")))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Capabilities as they are shown.

@@ -107,7 +107,7 @@ async fn create(
 ) -> Result<HttpResponse, Error> {
     let agent = agent(&state, caller.owner(), &request).await?;
     let form = NewSessionForm { title, ..NewSessionForm::default() };
-    let made = sessions::make(&state, caller.owner(), &agent, form, end_user(&request)?, &key).await?;
+    let made = sessions::make(&state, &caller, &agent, form, end_user(&request)?, &key).await?;
     let body = ChannelSession::from(SessionBody::new(made.0, Standing::New));
     Ok(once::marked(HttpResponse::Created().json(body), made.1))
 }

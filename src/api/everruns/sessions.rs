@@ -65,7 +65,7 @@ async fn create(
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let found = agents::named(&state, caller.owner(), &form.agent_id).await?;
-    let (detail, again) = make(&state, caller.owner(), &found, form, None, &key).await?;
+    let (detail, again) = make(&state, &caller, &found, form, None, &key).await?;
     let body = SessionBody::new(detail, Standing::New);
     Ok(once::marked(HttpResponse::Created().json(body), again))
 }
@@ -73,14 +73,16 @@ async fn create(
 /// Makes a session of an agent, or finds the one that was made of the same request before.
 pub(super) async fn make(
     state: &ApiState,
-    owner: &Owner,
+    caller: &Caller,
     agent: &Found,
     form: NewSessionForm,
     user: Option<UserId>,
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
+    let owner = caller.owner();
     let workspace = state.runtime.workspace(owner).await?;
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
+    assignment::may_assign(caller, &workspace.registry, &form.capabilities, &[])?;
     let model = match form.model_id.as_deref() {
         Some(id) => Some(models::wanted(&workspace, id)?),
         None => agent.default_model(),
