@@ -176,6 +176,7 @@ impl Registry {
             let prompts = if at < of_agent { &mut agent_prompts } else { &mut toolbox.prompts };
             prompts.extend(contribution.prompt);
             toolbox.mounts.extend(contribution.mounts);
+            toolbox.hooks.extend(contribution.hooks);
             toolbox.later.extend(contribution.later);
             for tool in contribution.tools {
                 faults.extend(add(&mut toolbox, tool).err());

@@ -109,6 +109,13 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Whether it is the result of this call.
+    pub fn answers(&self, id: &CallId) -> bool {
+        matches!(self, Self::Tool { call, .. } if call == id)
+    }
+}
+
 /// Tokens, as the provider counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -7,6 +7,7 @@ use super::Object;
 use super::fact::{
     Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
 };
+use super::edit::Edit;
 use super::fork::Origin;
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Message, Usage};
@@ -99,6 +100,8 @@ pub struct Turn {
     pub number: u32,
     /// Who was asked.
     pub model: ModelName,
+    /// What capabilities changed of the question.
+    pub edit: Edit,
     /// When.
     pub called: Timestamp,
     /// When the first piece came.
@@ -202,7 +205,9 @@ impl RunView {
                 self.stored.clone_from(stored);
                 self.history.clone_from(history);
             }
-            Fact::ModelCalled { turn, model } => self.turns.push(Turn::new(*turn, model.clone(), at)),
+            Fact::ModelCalled { turn, model, edit } => {
+                self.turns.push(Turn { edit: edit.clone(), ..Turn::new(*turn, model.clone(), at) });
+            }
             Fact::Said { pieces } => self.hear(at, pieces),
             Fact::ModelAnswered { tool_calls, finish, usage, provider_id, .. } => {
                 if let Some(turn) = self.turns.last_mut() {
@@ -435,6 +440,7 @@ impl Turn {
         Self {
             number,
             model,
+            edit: Edit::default(),
             called,
             first_piece: None,
             answered: None,

@@ -28,14 +28,16 @@ use super::receipts::{Claim, MadeRun};
 use super::records;
 use super::settle;
 use super::{Inner, Runtime};
+use crate::capability::hooks::Hooks;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
+use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Seq};
 use crate::domain::fork::{Fork, Origin};
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
 use crate::domain::time::Timestamp;
+use crate::domain::tool::{ToolResult, Verdict};
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News, Step};
 use crate::store::Expect;
@@ -345,6 +347,7 @@ impl Driver {
 
     /// Decides what news from outside mean, for a run that nobody drives yet.
     pub(super) fn take(&mut self, news: News) -> Result<(), Error> {
+        let news = looked_over(&self.toolbox.hooks, self.machine.view(), news);
         self.record(news).map_err(|_| Error::Internal)
     }
 
@@ -510,6 +513,20 @@ impl Driver {
             }
         }
     }
+}
+
+/// News from outside as they are kept: results of calls that clients executed pass what looks at results.
+pub(super) fn looked_over(hooks: &Hooks, view: &RunView, mut news: News) -> News {
+    let News::Answered(heard) = &mut news else { return news };
+    for Answer { call, decision } in &mut heard.answers {
+        if let (Decision::Executed { result, failed }, Some(found)) = (decision, view.call(call)) {
+            let verdict = if *failed { Verdict::Failed } else { Verdict::Done };
+            let kept = hooks.after_call(&found.call, ToolResult::new(verdict, std::mem::take(result)));
+            *failed = kept.is_error();
+            *result = kept.content;
+        }
+    }
+    news
 }
 
 /// Facts of a run below one that is told something, written in the same batch.

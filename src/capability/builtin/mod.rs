@@ -5,6 +5,7 @@ mod ask_user;
 mod current_time;
 mod demo;
 mod file_system;
+mod guardrails;
 mod html;
 mod memory;
 mod placeholder;
@@ -34,6 +35,7 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
         Arc::new(ask_user::AskUser::new()),
         Arc::new(current_time::CurrentTime::new()),
         Arc::new(file_system::FileSystem::new()),
+        Arc::new(guardrails::Guardrails::new()),
         Arc::new(memory::Memory::new()),
         Arc::new(placeholder::Placeholder::noop()),
         Arc::new(placeholder::Placeholder::research()),
