@@ -252,10 +252,7 @@ mod tests {
         let hooks = hooks(vec![Arc::new(Panics)]);
         assert_eq!(hooks.before_model(&[user("1")]), Err(HookFailed));
         let reason = HookFailed.to_string();
-        assert_eq!(
-            hooks.before_calls(&mut [call("{}")]),
-            [Refusal { at: 0, reason: reason.clone() }]
-        );
+        assert_eq!(hooks.before_calls(&mut [call("{}")]), [Refusal { at: 0, reason: reason.clone() }]);
         assert_eq!(hooks.after_call(&call("{}"), ToolResult::done("x")), ToolResult::failed(reason));
     }
 }

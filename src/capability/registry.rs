@@ -199,7 +199,9 @@ impl Registry {
         self.resolve_all(&refs, &mut ordered, &mut Vec::new());
         let risky = ordered.into_iter().map(|found| found.about()).find(|about| about.risk == Risk::High);
         let is_to_come = |one: &&CapabilityRef| one.id.starts_with(DECLARED) && self.get(&one.id).is_none();
-        risky.map(|about| about.id.to_string()).or_else(|| refs.iter().find(is_to_come).map(|one| one.id.clone()))
+        risky
+            .map(|about| about.id.to_string())
+            .or_else(|| refs.iter().find(is_to_come).map(|one| one.id.clone()))
     }
 
     fn resolve_all<'a>(

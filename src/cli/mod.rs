@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
 use crate::access::Role;
+use crate::config::Config;
 use crate::domain::id::Owner;
 
 /// A self-contained agent runtime: agents from files, run over HTTP, streamed, and never let go of.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
+use super::edit::Edit;
 use super::fact::{
     Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
 };
-use super::edit::Edit;
 use super::fork::Origin;
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
 use super::message::{Finish, Input, Message, Usage};

@@ -179,9 +179,9 @@ pub fn may_assign(
 ) -> Result<(), Error> {
     let new: Vec<_> = capabilities.iter().filter(|one| !before.contains(one)).cloned().collect();
     match registry.reserved(&new) {
-        Some(id) if !caller.is_admin() => {
-            Err(Error::forbidden(format!("The capability {id} is of a high risk: only an admin may assign it")))
-        }
+        Some(id) if !caller.is_admin() => Err(Error::forbidden(format!(
+            "The capability {id} is of a high risk: only an admin may assign it"
+        ))),
         Some(_) | None => Ok(()),
     }
 }

@@ -121,9 +121,7 @@ struct Rules {
 
 impl Hook for Rules {
     fn before_model(&self, conversation: &[Message]) -> Edit {
-        let withheld = |message: &Message| {
-            matches!(message, Message::User { input } if self.withhold.iter().any(|rule| rule.is_match(&input.text)))
-        };
+        let withheld = |message: &Message| matches!(message, Message::User { input } if self.withhold.iter().any(|rule| rule.is_match(&input.text)));
         let places = conversation.iter().enumerate().filter(|(_, message)| withheld(message));
         let note = || Message::User { input: Input { text: WITHHELD.into(), ..Input::default() } };
         let changed = places.map(|(at, _)| Changed { at, to: Some(note()) }).collect();

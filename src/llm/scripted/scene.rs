@@ -51,7 +51,9 @@ impl<'a> Scene<'a> {
         let mut asked = Vec::new();
         for message in &call.messages {
             match message {
-                Message::System { text } => scene.system = text,
+                // What is said to it later on is a reminder.
+                Message::System { text } if scene.system.is_empty() => scene.system = text,
+                Message::System { .. } => {}
                 Message::User { input } => {
                     scene.earlier.push(&input.text);
                     scene.done.clear();
