@@ -115,7 +115,7 @@ impl Hooks {
             let state = std::mem::take(&mut result.state);
             let kept = guarded(|| hook.after_call(call, result));
             let kept = kept.unwrap_or_else(|failed| ToolResult::failed(failed.to_string()));
-            ToolResult { state, ..ToolResult::new(kept.verdict, kept.content) }
+            ToolResult { state, images: kept.images, ..ToolResult::new(kept.verdict, kept.content) }
         })
     }
 

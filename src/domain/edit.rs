@@ -95,7 +95,7 @@ mod tests {
 
     fn result(id: &str) -> Message {
         let (call, name) = (id.parse().unwrap(), "look".into());
-        Message::Tool { call, name, content: "seen".into(), error: false }
+        Message::Tool { call, name, content: "seen".into(), images: Vec::new(), error: false }
     }
 
     fn without(places: &[usize]) -> Edit {

@@ -104,6 +104,9 @@ pub enum Message {
         name: String,
         /// What the model reads.
         content: String,
+        /// What it sees besides.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Media>,
         /// Whether it failed.
         error: bool,
     },

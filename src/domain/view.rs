@@ -461,11 +461,10 @@ impl Call {
     }
 
     fn message(&self) -> Message {
-        let (content, error) = match &self.result {
-            Some(result) => (result.content.clone(), result.is_error()),
-            None => ("This call has no result: its run ended before it was finished.".into(), true),
-        };
-        Message::Tool { call: self.call.id.clone(), name: self.call.name.clone(), content, error }
+        let nothing = || ToolResult::failed("This call has no result: its run ended before it was finished.");
+        let result = self.result.clone().unwrap_or_else(nothing);
+        let (call, name, error) = (self.call.id.clone(), self.call.name.clone(), result.is_error());
+        Message::Tool { call, name, content: result.content, images: result.images, error }
     }
 
     /// Whether it ended well; `None` while it has no result.

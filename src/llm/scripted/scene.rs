@@ -63,7 +63,7 @@ impl<'a> Scene<'a> {
                     scene.answers += 1;
                     asked.extend(tool_calls);
                 }
-                Message::Tool { call, name, content, error } => {
+                Message::Tool { call, name, content, error, images: _ } => {
                     let asked = asked.iter().rev().find(|asked| asked.id == *call);
                     let arguments = asked.and_then(|asked| asked.parsed()).unwrap_or_default();
                     scene.done.push(Done { name, arguments, content, error: *error });
