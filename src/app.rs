@@ -96,6 +96,7 @@ impl App {
                     heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
                     cycle: Duration::from_secs(config.server.stream_cycle_seconds),
                 },
+                client_patience: Duration::from_secs(config.server.client_tool_seconds),
                 ..Default::default()
             },
             docs: true,

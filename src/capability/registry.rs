@@ -204,6 +204,19 @@ impl Registry {
             .or_else(|| refs.iter().find(is_to_come).map(|one| one.id.clone()))
     }
 
+    /// Whether the settings fit of a capability that has hooks, also without any; of others nothing is said.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check_hooks(&self, one: &CapabilityRef) -> Result<(), ComposeError> {
+        let one = one.clone().named();
+        let Some(capability) = self.get(&one.id) else { return Ok(()) };
+        match contribute(capability.as_ref(), Value::Null) {
+            Ok(usual) if !usual.hooks.is_empty() => contribute(capability.as_ref(), one.config).map(drop),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     fn resolve_all<'a>(
         &'a self,
         refs: &[CapabilityRef],

@@ -117,7 +117,7 @@ async fn replace(
 /// Writes an agent whole: 201 if there was none, 200 if there was.
 async fn write(state: &ApiState, caller: &Caller, id: Uuid, form: AgentForm) -> Result<HttpResponse, Error> {
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(state, &workspace)?;
     let id = match find(state, caller.owner(), &workspace, id).await? {
         Some(Found::File(_)) => return Err(read_only()),
         Some(Found::Saved(saved)) => saved.spec.id.clone(),
@@ -195,7 +195,7 @@ async fn change(
 ) -> Result<HttpResponse, Error> {
     let id = changeable(&state, caller.owner(), &request).await?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(&state, &workspace)?;
     let now = state.runtime.now();
     let who = caller.clone();
     let edit = move |found: Option<Stored<SavedAgent>>| {
@@ -236,7 +236,7 @@ async fn import(state: Data<ApiState>, caller: Caller, Text(text): Text) -> Resu
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let now = state.runtime.now();
     let read = agent_file::read(&text, &workspace, now)?;
-    let (form, keys) = (read.form.checked(&workspace)?, read.keys);
+    let (form, keys) = (read.form.checked(&state, &workspace)?, read.keys);
     let id = ids::component(state.runtime.fresh())?;
     let mut agent = form.new_agent(id.clone(), now, now, &default_model(&workspace));
     if let Some(keys) = keys {
@@ -286,7 +286,7 @@ async fn copy(
     let mut agent = exportable(of_path(&state, caller.owner(), &request).await?, now)?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let name = name.unwrap_or_else(|| format!("{} (copy)", agent.spec.name));
-    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&workspace)?;
+    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&state, &workspace)?;
     assignment::may_define(&caller, &workspace.registry, &agent.spec, None)?;
     agent.spec.id = ids::component(state.runtime.fresh())?;
     agent.spec.name = name;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use crate::api::caller::Caller;
 use crate::api::fields::Fields;
-use crate::capability::registry::Registry;
+use crate::capability::registry::{ComposeError, Registry};
 use crate::domain::Object;
 use crate::domain::spec::{AgentSpec, CapabilityRef, DeclaredTool, ToolAction};
 use crate::domain::tool::{Effect, Gate, OnTimeout};
@@ -18,8 +18,8 @@ const MAX_CAPABILITIES: usize = 250;
 /// Tools in one list.
 const MAX_TOOLS: usize = 50;
 
-/// How long a client has to execute a tool.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a client has to execute a tool where nothing else is configured.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A list of capabilities; `None` where the field is absent.
 pub fn capabilities(fields: &mut Fields) -> Option<Vec<CapabilityRef>> {
@@ -118,8 +118,16 @@ fn of_an_object(mut schema: Object) -> Object {
     schema
 }
 
+/// Gives clients so long to execute these tools.
+pub fn patiently(tools: &mut [DeclaredTool], patience: Duration) {
+    for tool in tools.iter_mut().filter(|tool| tool.action == ToolAction::External) {
+        (tool.timeout, tool.gate.within) = (patience, Some(patience));
+    }
+}
+
 /// Refuses what is too much, tools that no model can be offered, and servers that are not there. Any other capability
-/// that is not known is passed over when a turn begins.
+/// that is not known is passed over when a turn begins. One that looks at what others do must fit: nobody would notice
+/// that it is missing.
 ///
 /// # Errors
 /// 400.
@@ -139,7 +147,12 @@ pub fn check(
             server.id
         )));
     }
-    registry.compose(&[], tools).map(drop).map_err(|fault| Error::bad_request(fault.to_string()))
+    capabilities.iter().try_for_each(|one| registry.check_hooks(one)).map_err(unfit)?;
+    registry.compose(&[], tools).map(drop).map_err(unfit)
+}
+
+fn unfit(fault: ComposeError) -> Error {
+    Error::bad_request(fault.to_string())
 }
 
 /// Refuses what only admins may give an agent, of a caller who is none: capabilities of a high risk, and tools that run

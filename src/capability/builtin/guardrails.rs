@@ -188,3 +188,53 @@ fn matches_within(rule: &Regex, value: &Value) -> bool {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::capability::hooks::Hooks;
+
+    fn hooks(config: Value) -> Hooks {
+        let mut hooks = Hooks::default();
+        hooks.extend(Guardrails::new().contribute(&config).unwrap().hooks);
+        hooks
+    }
+
+    fn refused(rules: &Hooks, name: &str, arguments: &str) -> bool {
+        let call = ToolCall { id: "1".parse().unwrap(), name: name.into(), arguments: arguments.into() };
+        !rules.before_calls(&mut [call]).is_empty()
+    }
+
+    #[test]
+    fn a_pattern_is_found_however_it_is_written_and_wherever_it_stands() {
+        let rules = hooks(json!({"blocked_patterns": [r"rm\s+-rf", "^/etc/", "\"force\":true"]}));
+        let found = [
+            r#"{"command": "sudo rm -rf /"}"#,
+            r#"{"command": "\u0072m\t-rf ."}"#,
+            r#"{"all": [{"path": "/etc/passwd"}]}"#,
+            r#"{"/etc/passwd": 1}"#,
+            r#"{ "force" : true }"#,
+            "rm  -rf, which is no JSON",
+        ];
+        for arguments in found {
+            assert!(refused(&rules, "bash", arguments), "{arguments}");
+        }
+        for arguments in [r#"{"command": "rm file"}"#, r#"{"path": "a/etc/"}"#, "", "{}"] {
+            assert!(!refused(&rules, "bash", arguments), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn tools_are_blocked_by_name_or_by_how_their_names_begin() {
+        let rules = hooks(json!({"blocked_tools": ["bash", "mcp_files__*"]}));
+        let names = ["bash", "mcp_files__write", "bashful", "mcp_file", "read_file"];
+        assert_eq!(names.map(|name| refused(&rules, name, "{}")), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_named_with_its_setting() {
+        let fault = Guardrails::new().contribute(&json!({"redact": ["("]})).err().unwrap();
+        assert!(fault.starts_with("redact: `(` is no regular expression"), "{fault}");
+    }
+}

@@ -40,6 +40,7 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
         Arc::new(placeholder::Placeholder::noop()),
         Arc::new(placeholder::Placeholder::research()),
         Arc::new(placeholder::Placeholder::sandbox()),
+        Arc::new(placeholder::Placeholder::session_schedule()),
         Arc::new(sample_data::SampleData::new()),
         Arc::new(session_state::SessionState::new()),
         Arc::new(session_storage::SessionStorage::new()),
