@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use anyhow::{Context, Result};
+use reqwest::dns::Resolve;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
@@ -22,7 +23,7 @@ use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
-use crate::llm::openai::{OpenAi, OpenAiConfig};
+use crate::llm::openai::{OpenAi, OpenAiConfig, Resolver};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models, Patience};
@@ -101,6 +102,7 @@ impl App {
                     heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
                     cycle: Duration::from_secs(config.server.stream_cycle_seconds),
                 },
+                client_patience: Duration::from_secs(config.server.client_tool_seconds),
                 ..Default::default()
             },
             docs: true,
@@ -311,7 +313,7 @@ fn providers(config: &Config) -> Providers {
 const SIMULATED_PAUSE: Duration = Duration::from_millis(15);
 
 /// What speaks to a provider that an owner keeps.
-fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
+fn connected(address: &Address, guard: Option<Arc<dyn Resolve>>) -> Result<Arc<dyn Model>, String> {
     let bad = |error: &dyn std::fmt::Display| format!("it cannot be set up: {error}");
     Ok(match address.kind {
         Kind::OpenAi => Arc::new(
@@ -320,6 +322,7 @@ fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
                 api_key: address.api_key.clone(),
                 headers: Vec::new(),
                 patience: Patience::default(),
+                resolver: guard.map(Resolver),
             })
             .map_err(|error| bad(&error))?,
         ),
@@ -337,6 +340,7 @@ fn model(provider: &ProviderConfig) -> Result<Arc<dyn Model>> {
             api_key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
             headers: Vec::new(),
             patience: provider.patience(),
+            resolver: None,
         })?),
         ProviderKind::Scripted => Arc::new(Scripted::new(ScriptedConfig {
             scripts: provider.scripts.clone(),

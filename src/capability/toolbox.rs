@@ -7,6 +7,7 @@ use futures::future::join_all;
 use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
+use super::hooks::Hooks;
 use super::tool_search::{self, MOST_OFFERED, SEARCH_TOOLS, ToolSearch};
 use super::{Host, Later, Mount, Tool};
 use crate::domain::Object;
@@ -20,6 +21,8 @@ pub struct Toolbox {
     pub prompts: Vec<String>,
     /// Files that a new session begins with.
     pub mounts: Vec<Mount>,
+    /// What is asked around models and tools.
+    pub hooks: Hooks,
     /// What is to be asked when a run begins.
     pub later: Vec<Arc<dyn Later>>,
     /// By name.

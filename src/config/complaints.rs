@@ -40,6 +40,7 @@ impl Config {
             ("server.most_streams", at_least_one(self.server.most_streams)),
             ("server.stream_heartbeat_seconds", a_time(self.server.stream_heartbeat_seconds)),
             ("server.stream_cycle_seconds", a_time(self.server.stream_cycle_seconds)),
+            ("server.client_tool_seconds", a_time(self.server.client_tool_seconds)),
             ("runs.most_at_once", at_least_one(self.runs.most_at_once)),
         ];
         let complaint = |(key, message): (&str, Option<String>)| {

@@ -132,6 +132,8 @@ pub struct ServerConfig {
     pub stream_heartbeat_seconds: u64,
     /// After about so long a client of such a stream is asked to come back, in seconds.
     pub stream_cycle_seconds: u64,
+    /// How long a client has to execute a tool of its own, in seconds; then the call counts as failed.
+    pub client_tool_seconds: u64,
 }
 
 /// Other machines.

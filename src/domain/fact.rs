@@ -9,6 +9,7 @@ mod start;
 use serde::{Deserialize, Serialize};
 
 use super::Object;
+use super::edit::Edit;
 use super::fork::Shared;
 use super::id::{CallId, ModelName, RunId, SessionId};
 use super::message::{Finish, Input, Usage};
@@ -88,6 +89,9 @@ pub enum Fact {
         turn: u32,
         /// Who.
         model: ModelName,
+        /// What capabilities changed of the question.
+        #[serde(default, skip_serializing_if = "Edit::is_empty")]
+        edit: Edit,
     },
     /// Pieces of the answer, in order.
     Said {
@@ -104,7 +108,7 @@ pub enum Fact {
     ModelAnswered {
         /// Which question.
         turn: u32,
-        /// What it wants called.
+        /// What it wants called, with the arguments it is called with.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
         /// Why it stopped.

@@ -104,9 +104,19 @@ pub enum Message {
         name: String,
         /// What the model reads.
         content: String,
+        /// What it sees besides.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Media>,
         /// Whether it failed.
         error: bool,
     },
+}
+
+impl Message {
+    /// Whether it is the result of this call.
+    pub fn answers(&self, id: &CallId) -> bool {
+        matches!(self, Self::Tool { call, .. } if call == id)
+    }
 }
 
 /// Tokens, as the provider counted them.

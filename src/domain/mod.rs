@@ -5,6 +5,7 @@
 
 pub mod conversation;
 pub mod document;
+pub mod edit;
 pub mod fact;
 pub mod file;
 pub mod fork;

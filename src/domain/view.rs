@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
+use super::edit::Edit;
 use super::fact::{Answer, Below, Entry, Fact, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart};
 use super::fork::Origin;
 use super::id::{CallId, RunId, SessionId, UserId};
@@ -146,7 +147,9 @@ impl RunView {
                 self.stored.clone_from(stored);
                 self.history.clone_from(history);
             }
-            Fact::ModelCalled { turn, model } => self.turns.push(Turn::new(*turn, model.clone(), at)),
+            Fact::ModelCalled { turn, model, edit } => {
+                self.turns.push(Turn { edit: edit.clone(), ..Turn::new(*turn, model.clone(), at) });
+            }
             Fact::Said { pieces } => self.hear(at, pieces),
             Fact::ModelAnswered { tool_calls, finish, usage, provider_id, .. } => {
                 if let Some(turn) = self.turns.last_mut() {

@@ -86,9 +86,9 @@ impl AgentMachine {
             News::Prepared { system, state, stored, history, .. } => {
                 vec![Fact::RunPrepared { system, state, stored, history }]
             }
-            News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],
-            News::ModelAnswered { tool_calls, gated, finish, usage, provider_id } => {
-                self.on_answer(tool_calls, &gated, finish, usage, provider_id)
+            News::ModelCalled { turn, model, edit } => vec![Fact::ModelCalled { turn, model, edit }],
+            News::ModelAnswered { tool_calls, gated, refused, finish, usage, provider_id } => {
+                self.on_answer(tool_calls, (&gated, refused), finish, usage, provider_id)
             }
             News::ModelFailed(failure) => self.on_model_failure(failure),
             News::PiecesLost { pieces } => vec![Fact::Lost { pieces }],
@@ -159,7 +159,7 @@ impl AgentMachine {
     fn on_answer(
         &self,
         tool_calls: Vec<ToolCall>,
-        gated: &[CallId],
+        (gated, refused): (&[CallId], Vec<(usize, String)>),
         finish: Finish,
         usage: Usage,
         provider_id: Option<String>,
@@ -178,10 +178,13 @@ impl AgentMachine {
             (true, Some(failure)) => facts.extend(self.end(Outcome::Failed(failure))),
             (true, None) if named.is_empty() => {}
             (true, None) => {
-                let (held, free): (Vec<_>, Vec<_>) =
-                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                let is_made = |at: &usize| refused.iter().all(|(place, _)| place != at);
+                let calls = named.iter().cloned().zip(waits).enumerate();
+                let calls = calls.filter(|(at, _)| is_made(at)).map(|(_, call)| call);
+                let (held, free): (Vec<_>, Vec<_>) = calls.partition(|(_, waits)| *waits);
+                facts.extend(refusals(&named, refused));
                 // Calls that wait for nobody go first; the run waits once they are done.
-                if free.is_empty() {
+                if free.is_empty() && !held.is_empty() {
                     facts.push(Fact::paused(held.into_iter().map(|(call, _)| call).collect()));
                 }
                 facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
@@ -371,6 +374,15 @@ impl AgentMachine {
     fn changes_of(&self, state: &Object) -> Vec<crate::domain::state::Change> {
         crate::domain::state::diff(&self.view.stored, state)
     }
+}
+
+/// What is said of calls that are not made: begun and over at once.
+fn refusals(calls: &[CallId], refused: Vec<(usize, String)>) -> impl Iterator<Item = Fact> {
+    refused.into_iter().flat_map(|(at, reason)| {
+        let call = calls.get(at).cloned();
+        let over = |call| Fact::ToolFinished { call, result: ToolResult::failed(reason) };
+        [call.clone().map(|call| Fact::ToolStarted { call }), call.map(over)].into_iter().flatten()
+    })
 }
 
 fn id_of(call: &Call) -> CallId {

@@ -13,6 +13,7 @@ pub use workflow::WorkflowMachine;
 use std::time::Duration;
 
 use crate::domain::Object;
+use crate::domain::edit::Edit;
 use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, RunStart};
 use crate::domain::id::{CallId, ComponentId, ModelName, RunId};
 use crate::domain::message::{Finish, Input, Usage};
@@ -104,6 +105,8 @@ pub enum News {
         turn: u32,
         /// Whom.
         model: ModelName,
+        /// What capabilities changed of the question.
+        edit: Edit,
     },
     /// The model is done.
     ModelAnswered {
@@ -111,6 +114,8 @@ pub enum News {
         tool_calls: Vec<ToolCall>,
         /// Which of those wait for somebody.
         gated: Vec<CallId>,
+        /// Which are not made, by their places, from 0, and why.
+        refused: Vec<(usize, String)>,
         /// Why it stopped.
         finish: Finish,
         /// What it cost.

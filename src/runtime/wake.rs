@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::driver::Part;
+use super::driver::{Part, looked_over};
 use super::error::Error;
 use super::lanes::{LiveRun, Stage};
 use super::receipts::Claim;
@@ -149,7 +149,12 @@ impl Inner {
     }
 
     /// What answers mean for the run at the top, and for those below it that they are about or that wait for such.
-    async fn heard(&self, owner: &Owner, root: &Run, answers: Answers) -> Result<(News, Vec<Part>), Error> {
+    async fn heard(
+        self: &Arc<Self>,
+        owner: &Owner,
+        root: &Run,
+        answers: Answers,
+    ) -> Result<(News, Vec<Part>), Error> {
         let mut heard: BTreeMap<RunId, Heard> = BTreeMap::new();
         for (run, answer) in answers.calls {
             heard.entry(run).or_default().answers.push(answer);
@@ -181,9 +186,15 @@ impl Inner {
             }
             below.push((machine, stored));
         }
+        let workspace = self.workspace(owner).await?;
         let mut parts = Vec::with_capacity(below.len());
         for (machine, stored) in below {
             let news = News::Answered(heard.remove(&stored.id).unwrap_or_default());
+            let (spec, components) = (&machine.view().spec, &machine.view().components);
+            let news = match workspace.toolbox(spec, components) {
+                Ok(toolbox) => looked_over(&toolbox.hooks, machine.view(), news),
+                Err(_) => news,
+            };
             parts.push(self.part(machine, &stored, news)?.ok_or_else(|| not_waiting(stored.id))?);
         }
         // From the top down, as it is told.

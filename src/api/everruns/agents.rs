@@ -1,5 +1,7 @@
 //! Agents: those that clients made, which can be changed, and those of files, which can be read, exported and copied.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -115,31 +117,34 @@ async fn replace(
 /// Writes an agent whole: 201 if there was none, 200 if there was.
 async fn write(state: &ApiState, caller: &Caller, id: Uuid, form: AgentForm) -> Result<HttpResponse, Error> {
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(state, &workspace)?;
     let id = match find(state, caller.owner(), &workspace, id).await? {
         Some(Found::File(_)) => return Err(read_only()),
         Some(Found::Saved(saved)) => saved.spec.id.clone(),
         None => ids::component(id)?,
     };
-    let (agent, is_new) = save(state, caller.owner(), &workspace, id, checked).await?;
+    let (agent, is_new) = save(state, caller, workspace, id, checked).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(AgentBody::saved(&agent)))
 }
 
 async fn save(
     state: &ApiState,
-    owner: &Owner,
-    workspace: &Workspace,
+    caller: &Caller,
+    workspace: Arc<Workspace>,
     id: ComponentId,
     checked: Checked,
 ) -> Result<(SavedAgent, bool), Error> {
-    let (now, any, its_id) = (state.runtime.now(), default_model(workspace), id.clone());
+    let (now, any, its_id) = (state.runtime.now(), default_model(&workspace), id.clone());
+    let who = caller.clone();
     let edit = move |found: Option<Stored<SavedAgent>>| {
         let created = found.as_ref().map_or(now, |found| found.created);
         let agent = checked.new_agent(its_id.clone(), created, now, &any);
+        let before = found.as_ref().map(|found| &found.spec);
+        assignment::may_define(&who, &workspace.registry, &agent.spec, before)?;
         Ok::<_, Error>(((agent.clone(), found.is_none()), agent))
     };
-    state.runtime.change_agent(owner, &id, edit).await
+    state.runtime.change_agent(caller.owner(), &id, edit).await
 }
 
 fn default_model(workspace: &Workspace) -> ModelName {
@@ -190,11 +195,14 @@ async fn change(
 ) -> Result<HttpResponse, Error> {
     let id = changeable(&state, caller.owner(), &request).await?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(&state, &workspace)?;
     let now = state.runtime.now();
+    let who = caller.clone();
     let edit = move |found: Option<Stored<SavedAgent>>| {
         let mut agent = found.ok_or_else(missing)?.value;
+        let before = agent.spec.clone();
         checked.change(&mut agent, now);
+        assignment::may_define(&who, &workspace.registry, &agent.spec, Some(&before))?;
         check_template(&workspace, &agent.spec)?;
         Ok::<_, Error>((agent.clone(), agent))
     };
@@ -228,13 +236,14 @@ async fn import(state: Data<ApiState>, caller: Caller, Text(text): Text) -> Resu
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let now = state.runtime.now();
     let read = agent_file::read(&text, &workspace, now)?;
-    let (form, keys) = (read.form.checked(&workspace)?, read.keys);
+    let (form, keys) = (read.form.checked(&state, &workspace)?, read.keys);
     let id = ids::component(state.runtime.fresh())?;
     let mut agent = form.new_agent(id.clone(), now, now, &default_model(&workspace));
     if let Some(keys) = keys {
         keys.put_into(&mut agent)?;
     }
     check_template(&workspace, &agent.spec)?;
+    assignment::may_define(&caller, &workspace.registry, &agent.spec, None)?;
     created(&state, caller.owner(), agent).await
 }
 
@@ -277,7 +286,8 @@ async fn copy(
     let mut agent = exportable(of_path(&state, caller.owner(), &request).await?, now)?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let name = name.unwrap_or_else(|| format!("{} (copy)", agent.spec.name));
-    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&workspace)?;
+    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&state, &workspace)?;
+    assignment::may_define(&caller, &workspace.registry, &agent.spec, None)?;
     agent.spec.id = ids::component(state.runtime.fresh())?;
     agent.spec.name = name;
     agent = SavedAgent { archived: false, created: now, updated: now, ..agent };

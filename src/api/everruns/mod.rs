@@ -48,12 +48,21 @@ pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     /// Places in logs from which telling can go on.
     pub memory: events::memory::Memory,
     /// When streams say something though nothing happens.
     pub pulse: Pulse,
+    /// How long a client has to execute a tool.
+    pub client_patience: Duration,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (memory, pulse) = Default::default();
+        Self { memory, pulse, client_patience: assignment::CLIENT_PATIENCE }
+    }
 }
 
 /// When streams say something though nothing happens.

@@ -75,13 +75,15 @@ pub(super) async fn make(
     state: &ApiState,
     caller: &Caller,
     agent: &Found,
-    form: NewSessionForm,
+    mut form: NewSessionForm,
     user: Option<UserId>,
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
     let owner = caller.owner();
     let workspace = state.runtime.workspace(owner).await?;
+    assignment::patiently(&mut form.tools, state.everruns.client_patience);
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
+    assignment::may_assign(caller, &workspace.registry, &form.capabilities, &[])?;
     let model = match form.model_id.as_deref() {
         Some(id) => Some(models::wanted(&workspace, id)?),
         None => agent.default_model(),

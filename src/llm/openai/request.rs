@@ -9,7 +9,7 @@ use crate::domain::tool::{ToolCall, ToolSpec};
 pub(super) fn body(call: &ModelCall) -> Value {
     let mut body = json!({
         "model": call.model.model,
-        "messages": call.messages.iter().map(message).collect::<Vec<_>>(),
+        "messages": messages(&call.messages),
         "stream": true,
         "stream_options": {"include_usage": true},
     });
@@ -33,6 +33,29 @@ fn tool(spec: &ToolSpec) -> Value {
         "type": "function",
         "function": {"name": spec.name, "description": spec.description, "parameters": spec.parameters},
     })
+}
+
+/// Results of tools are text there; their pictures come after the last of them, as if the user had sent them.
+fn messages(messages: &[Message]) -> Vec<Value> {
+    let mut sent = Vec::with_capacity(messages.len());
+    let mut images: Vec<Value> = Vec::new();
+    let as_user = |parts: &mut Vec<Value>| {
+        (!parts.is_empty()).then(|| json!({"role": "user", "content": std::mem::take(parts)}))
+    };
+    for one in messages {
+        if let Message::Tool { name, images: seen, .. } = one {
+            sent.push(message(one));
+            if !seen.is_empty() {
+                images.push(json!({"type": "text", "text": format!("[pictures in the result of {name}]")}));
+            }
+            images.extend(seen.iter().map(part));
+        } else {
+            sent.extend(as_user(&mut images));
+            sent.push(message(one));
+        }
+    }
+    sent.extend(as_user(&mut images));
+    sent
 }
 
 fn message(message: &Message) -> Value {

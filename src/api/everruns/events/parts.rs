@@ -162,7 +162,7 @@ pub fn sent(message: &Message) -> Value {
         Message::Assistant { text, tool_calls, reasoning: _ } => {
             json!({ "role": "agent", "content": answer(text, tool_calls.iter()) })
         }
-        Message::Tool { call, content, error, name: _ } => {
+        Message::Tool { call, content, error, name: _, images: _ } => {
             let key = if *error { "error" } else { "result" };
             let value = if *error { content.as_str().into() } else { value_of(content) };
             let part = json!({ "type": "tool_result", "tool_call_id": call, key: value });
