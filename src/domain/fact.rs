@@ -143,6 +143,9 @@ pub enum Fact {
     Steered {
         /// What was said.
         input: Input,
+        /// Who answers from now on, if that was said with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        choice: Option<ModelChoice>,
     },
     /// A step of a workflow begins, or is tried again: from here on it may have had effects.
     StepStarted {
@@ -304,6 +307,16 @@ pub enum Place {
     Task(CallId, String),
     /// A step.
     Step(StepPlace),
+}
+
+/// Who answers, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// The model.
+    pub model: ModelName,
+    /// How hard it should think, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
 }
 
 /// What a client may set for one run.

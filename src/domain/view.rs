@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Object;
 use super::fact::{
-    Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
+    Answer, Below, Entry, Fact, Failure, INTERRUPTED, ModelChoice, Outcome, Piece, Place, RunOptions,
+    RunStart,
 };
 use super::fork::Origin;
 use super::id::{CallId, ModelName, RunId, SessionId, UserId};
@@ -88,6 +89,8 @@ pub struct Steer {
     pub at: Timestamp,
     /// What it says.
     pub input: Input,
+    /// Who answers from then on, if it says so.
+    pub choice: Option<ModelChoice>,
     /// How many turns of the conversation come before it.
     pub after: usize,
 }
@@ -219,7 +222,7 @@ impl RunView {
                 }
             }
             Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubt(call)),
-            Fact::Steered { input } => self.join(at, input),
+            Fact::Steered { input, choice } => self.join(at, input, choice.as_ref()),
             Fact::ToolStarted { call } => self.with_call(call, |found| found.started = Some(at)),
             Fact::ToolFinished { call, result } => {
                 state::apply(&mut self.state, &result.state);
@@ -298,9 +301,16 @@ impl RunView {
         self.with_call(call, |found| (found.started, found.answer, found.doubted) = (None, None, true));
     }
 
-    fn join(&mut self, at: Timestamp, input: &Input) {
+    fn join(&mut self, at: Timestamp, input: &Input, choice: Option<&ModelChoice>) {
         let after = self.said().count();
-        self.steers.push(Steer { at, input: input.clone(), after });
+        self.steers.push(Steer { at, input: input.clone(), choice: choice.cloned(), after });
+    }
+
+    /// How hard the model should think now: as the latest message that chose a model says, else as the run began.
+    pub fn reasoning_effort(&self) -> Option<&str> {
+        let chosen = self.steers.iter().rev().find_map(|steer| steer.choice.as_ref());
+        let effort = chosen.map_or(&self.options.reasoning_effort, |choice| &choice.reasoning_effort);
+        effort.as_deref()
     }
 
     fn count_work(&mut self, at: Timestamp, fact: &Fact) {
