@@ -81,6 +81,9 @@ fn agent_table() -> Vec<Endpoint> {
             .once()
             .gives("201", "The session", JSON)
             .fails("404", "There is no such agent"),
+        Endpoint::post("/runtime-auth", not_built)
+            .named("authorize_channel", TAG, "No tokens for runtimes are made here")
+            .fails("501", "Not on this server"),
     ]
 }
 

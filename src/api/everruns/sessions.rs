@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::agent_body::Found;
-use super::body::Body;
+use super::body::{Body, FileBody};
 use super::error::Error;
 use super::ids::{self, AGENT};
 use super::page::{self, Query};
@@ -81,7 +81,7 @@ pub(super) fn table() -> Vec<Endpoint> {
 async fn create(
     state: Data<ApiState>,
     caller: Caller,
-    Body(form): Body<NewSessionForm>,
+    FileBody(form): FileBody<NewSessionForm>,
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let found = agents::named(&state, caller.owner(), &form.agent_id).await?;
