@@ -23,6 +23,7 @@ use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
+use crate::images::Pictures;
 use crate::llm::openai::{OpenAi, OpenAiConfig, Resolver};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
@@ -64,7 +65,7 @@ impl App {
         let norm = Arc::new(TriageCapability::default());
         let schedules = Schedules::default();
         let extensions: Vec<Arc<dyn Extension>> =
-            vec![servers.clone(), providers.clone(), Arc::new(schedules.clone())];
+            vec![servers.clone(), providers.clone(), Arc::new(schedules.clone()), Arc::new(Pictures)];
         let runtime = open(config, config.store, extensions, (&servers, norm.clone())).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
@@ -89,6 +90,7 @@ impl App {
                 name: Some(config.name.clone()),
                 description: Some(config.description.clone()),
                 version: env!("CARGO_PKG_VERSION").into(),
+                prefix: config.server.prefix.trim_end_matches('/').into(),
             },
             origins: config.server.cors_origins.iter().cloned().collect(),
             limits: Limits {
@@ -193,7 +195,8 @@ fn connections(config: &Config) -> usize {
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let servers = Arc::new(servers(config)?);
-    let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), Arc::new(providers(config))];
+    let extensions: Vec<Arc<dyn Extension>> =
+        vec![servers.clone(), Arc::new(providers(config)), Arc::new(Pictures)];
     let runtime = open(config, store, extensions, (&servers, Arc::default())).await?;
     servers.warm();
     Ok(runtime)

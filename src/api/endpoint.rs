@@ -166,6 +166,32 @@ impl Endpoint {
         self
     }
 
+    /// The same below another path, whose places it names too.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        for place in prefix.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            let place = described(place, ParameterKind::RequiredText, "", ParameterIn::Path);
+            self.operation = self.operation.parameter(place);
+        }
+        self.path = format!("{prefix}{}", self.path);
+        self
+    }
+
+    /// The same in another group, under another name.
+    #[must_use]
+    pub fn renamed(mut self, id: &str, tag: &str) -> Self {
+        self.operation = self.operation.operation_id(Some(id)).tags(Some([tag]));
+        self
+    }
+
+    /// Takes this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, about: &str) -> Self {
+        self.operation =
+            self.operation.parameter(described(name, ParameterKind::Text, about, ParameterIn::Header));
+        self
+    }
+
     /// Needs no token. Says so only: the door's own list decides.
     #[must_use]
     pub fn open(mut self) -> Self {

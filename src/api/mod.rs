@@ -18,6 +18,7 @@ pub mod form;
 mod guard;
 pub mod once;
 mod pace;
+mod prefix;
 pub mod problem;
 pub mod server;
 pub mod sse;
@@ -85,6 +86,15 @@ pub struct ServerInfo {
     pub description: Option<String>,
     /// Of the program.
     pub version: String,
+    /// Stands before every path: empty, or as in `/api`.
+    pub prefix: String,
+}
+
+impl ServerInfo {
+    /// Where paths of a description begin, if that is not the root.
+    fn servers(&self) -> Option<Vec<utoipa::openapi::Server>> {
+        (!self.prefix.is_empty()).then(|| vec![utoipa::openapi::Server::new(&self.prefix)])
+    }
 }
 
 /// Where Agno's own front ends live; allowed without being configured.

@@ -11,7 +11,7 @@ use super::hooks::Hooks;
 use super::tool_search::{self, MOST_OFFERED, SEARCH_TOOLS, ToolSearch};
 use super::{Host, Later, Mount, Tool};
 use crate::domain::Object;
-use crate::domain::tool::{ToolCall, ToolResult, ToolSpec};
+use crate::domain::tool::{NOT_FOUND, ToolCall, ToolResult, ToolSpec};
 
 /// What an agent's capabilities and declared tools come to. Schemas are compiled once, here: keep it in an
 /// [`Arc`] and share it between runs.
@@ -169,7 +169,7 @@ impl Toolbox {
         self.get(name).ok_or_else(|| {
             let known: Vec<_> = self.tools.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            format!("There is no tool `{}`. Tools: {known}.", shortened(name, 80))
+            format!("{NOT_FOUND}{}\nTools: {known}.", shortened(name, 80))
         })
     }
 }

@@ -108,6 +108,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// Stands before every path, as in `/api`; nothing where it is empty.
+    pub prefix: String,
     /// Origins of pages that may call the server beside those the surfaces allow.
     pub cors_origins: Vec<String>,
     /// Largest JSON body, in bytes.

@@ -18,7 +18,7 @@ use super::step::{Choice, StepAnswer, StepKey, StepOutput};
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult};
 
-pub use start::{Below, Place, RunOptions, RunStart};
+pub use start::{Below, ModelChoice, Place, RunOptions, RunStart};
 
 /// A place in a session's log; the first entry has 1, and 0 is before it.
 pub type Seq = u64;
@@ -147,6 +147,9 @@ pub enum Fact {
     Steered {
         /// What was said.
         input: Input,
+        /// Who answers from now on, if that was said with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        choice: Option<ModelChoice>,
     },
     /// A step of a workflow begins, or is tried again: from here on it may have had effects.
     StepStarted {

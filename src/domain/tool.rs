@@ -138,6 +138,9 @@ pub struct ToolResult {
     pub state: Vec<Change>,
 }
 
+/// How the result of a call begins whose tool is not there; its name follows, to the end of the line.
+pub const NOT_FOUND: &str = "Tool not found: ";
+
 /// How the result of a call begins that was given up because it took too long.
 pub const TIMED_OUT: &str = "the tool took longer than";
 

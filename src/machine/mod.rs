@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::domain::Object;
 use crate::domain::edit::Edit;
-use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, RunStart};
+use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, ModelChoice, RunStart};
 use crate::domain::id::{CallId, ComponentId, ModelName, RunId};
 use crate::domain::message::{Finish, Input, Usage};
 use crate::domain::spec::{ComponentKind, Spec};
@@ -132,8 +132,8 @@ pub enum News {
     },
     /// Calls that may have taken effect, and a person is to be asked.
     ToolsDoubted(Vec<CallId>),
-    /// A message joins the run.
-    Steered(Input),
+    /// A message joins the run, and perhaps says who is to answer from now on.
+    Steered(Input, Option<ModelChoice>),
     /// What came of a tool call.
     ToolFinished {
         /// Which.

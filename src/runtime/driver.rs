@@ -293,7 +293,7 @@ impl Driver {
             if self.machine.next() == Step::Stop {
                 return Ok(());
             }
-            self.record(News::Steered(mail.input))?;
+            self.record(News::Steered(mail.input, mail.choice))?;
             self.claim = mail.claim;
             self.write().await?;
             // Whoever sent it may have gone; it is heard all the same.

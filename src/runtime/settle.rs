@@ -252,7 +252,7 @@ pub(super) fn question(
         messages,
         tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
-        reasoning_effort: view.options.reasoning_effort.clone(),
+        reasoning_effort: view.reasoning_effort().map(str::to_owned),
     }
 }
 

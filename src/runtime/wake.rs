@@ -13,7 +13,7 @@ use super::driver::{Part, looked_over};
 use super::error::Error;
 use super::lanes::{LiveRun, Stage};
 use super::receipts::Claim;
-use crate::domain::fact::{Answer, Decision, Place, Seq};
+use crate::domain::fact::{Answer, Decision, ModelChoice, Place, Seq};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::message::Input;
 use crate::domain::run::{Answers, Run, Status};
@@ -105,8 +105,8 @@ impl Inner {
                 let (news, below) = self.heard(owner, &stored, answers).await?;
                 (news, below, None)
             }
-            Told::Instead(input) => {
-                (self.superseded(owner, &stored).await?, Vec::new(), Some(News::Steered(input)))
+            Told::Instead(input, choice) => {
+                (self.superseded(owner, &stored).await?, Vec::new(), Some(News::Steered(input, choice)))
             }
         };
         let mut driver = self.driver_of(&stored, live.clone()).await?.claimed(claim).with_below(below);
@@ -248,7 +248,7 @@ pub(super) enum Told {
     /// What was decided.
     Answers(Answers),
     /// A message, in place of what it waits for.
-    Instead(Input),
+    Instead(Input, Option<ModelChoice>),
 }
 
 fn not_waiting(run: RunId) -> Error {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
 
 use super::agents::SavedAgent;
 use super::catalog::Catalog;
@@ -48,6 +50,30 @@ pub trait Extension: Send + Sync {
     async fn forget(&self, _documents: &Documents, _session: &SessionId) -> Result<(), Error> {
         Ok(())
     }
+
+    /// A picture that the owner keeps, to be shown to a model; [`Picture::Gone`] unless this is what keeps pictures.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn picture(&self, _documents: &Documents, _id: Uuid, _most_bytes: usize) -> Result<Picture, Error> {
+        Ok(Picture::Gone)
+    }
+}
+
+/// A picture that an owner keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Picture {
+    /// As it is.
+    Here {
+        /// As in `image/png`.
+        content_type: String,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// It has more bytes than were asked for.
+    TooLarge,
+    /// There is none of this name, or it is damaged.
+    Gone,
 }
 
 /// The workspaces in use.

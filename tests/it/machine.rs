@@ -123,7 +123,7 @@ impl Story {
     fn meet(&mut self, deed: &Deed) {
         match (deed, self.machine.next()) {
             (Deed::Crash, _) => self.replay(),
-            (Deed::Steer, _) => self.tell(News::Steered(joining())),
+            (Deed::Steer, _) => self.tell(News::Steered(joining(), None)),
             (Deed::Doubt { which }, Step::RunTools(_)) => {
                 self.replay();
                 let Step::RunTools(orders) = self.machine.next() else { panic!("calls are lost") };

@@ -224,7 +224,28 @@ pub(super) struct AgentBody {
     harness_id: &'static str,
 }
 
+/// What agents can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SortField {
+    /// What they are called, whatever the case.
+    Name,
+    /// When they were made.
+    Created,
+    /// When they last changed.
+    Updated,
+}
+
 impl AgentBody {
+    /// Its place in a list that is sorted so.
+    pub(super) fn sort_key(&self, field: SortField) -> String {
+        match field {
+            SortField::Name => self.name.to_lowercase(),
+            // Moments are written so that texts sort as they do.
+            SortField::Created => self.created_at.clone(),
+            SortField::Updated => self.updated_at.clone(),
+        }
+    }
+
     /// An agent that was saved.
     pub(super) fn saved(agent: &SavedAgent) -> Self {
         let spec = &agent.spec;

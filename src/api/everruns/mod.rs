@@ -7,6 +7,8 @@
 
 mod agent_body;
 mod agent_file;
+mod agent_list;
+mod agent_preview;
 mod agents;
 pub mod assignment;
 mod auth;

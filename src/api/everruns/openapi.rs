@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder, Paths};
 
+use super::channels;
 use super::routes::{self, ROOT};
 use crate::api::ServerInfo;
 use crate::api::endpoint::BEARER;
@@ -18,7 +19,7 @@ pub fn document(server: &ServerInfo) -> OpenApi {
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let mut components = ComponentsBuilder::new().security_scheme(BEARER, scheme);
     let failure = serde_json::from_value(failure()).ok();
-    for endpoint in routes::table() {
+    for endpoint in routes::table().into_iter().chain(channels::described()) {
         let (method, path, mut operation, schemas) = endpoint.describe();
         if let Some(failure) = &failure {
             told_as(&mut operation, failure);
@@ -29,7 +30,12 @@ pub fn document(server: &ServerInfo) -> OpenApi {
     let title = server.name.clone().unwrap_or_else(|| "Everruns API".into());
     let mut info = Info::new(title, server.version.clone());
     info.description = server.description.clone();
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(server.servers())
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
 /// Failures here have a form of their own.
@@ -49,7 +55,13 @@ mod tests {
 
     #[test]
     fn every_operation_is_below_the_root_and_has_a_name_of_its_own() {
-        let server = ServerInfo { id: "x".into(), name: None, description: None, version: "1".into() };
+        let server = ServerInfo {
+            id: "x".into(),
+            name: None,
+            description: None,
+            version: "1".into(),
+            prefix: String::new(),
+        };
         let document = serde_json::to_value(document(&server)).unwrap();
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.keys().all(|path| path.starts_with("/v1/")));

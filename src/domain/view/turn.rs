@@ -1,7 +1,7 @@
 //! What a run did one after the other: questions to a model, the calls they led to, and messages that joined.
 
 use crate::domain::edit::Edit;
-use crate::domain::fact::{Answer, Failure};
+use crate::domain::fact::{Answer, Failure, ModelChoice};
 use crate::domain::id::ModelName;
 use crate::domain::message::{Finish, Input, Message, Usage};
 use crate::domain::time::Timestamp;
@@ -14,6 +14,8 @@ pub struct Steer {
     pub at: Timestamp,
     /// What it says.
     pub input: Input,
+    /// Who answers from then on, if it says so.
+    pub choice: Option<ModelChoice>,
     /// How many turns of the conversation come before it.
     pub after: usize,
 }

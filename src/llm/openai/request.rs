@@ -110,6 +110,8 @@ fn user_content(input: &Input) -> Value {
 
 fn part(media: &Media) -> Value {
     match (media.kind, &media.source) {
+        // Whoever asks has fetched it; what is left could not be.
+        (_, MediaSource::Kept(_)) => json!({"type": "text", "text": "[a picture that is not available]"}),
         (MediaKind::Image, source) => {
             json!({"type": "image_url", "image_url": {"url": address(media, source)}})
         }
@@ -140,7 +142,8 @@ fn subtype(media: &Media) -> Option<&str> {
 fn address(media: &Media, source: &MediaSource) -> String {
     let data = match source {
         MediaSource::Url(url) => return url.clone(),
-        MediaSource::Base64(data) => data,
+        MediaSource::Base64(data) => data.as_str(),
+        MediaSource::Kept(_) => "",
     };
     let (family, fallback) = match media.kind {
         MediaKind::Image => ("image", "png"),

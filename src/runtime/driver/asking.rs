@@ -196,7 +196,11 @@ impl Driver {
                 }
             };
         }
-        Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
+        let mut question = settle::question(self.machine.view(), model, &self.history, &self.toolbox);
+        while let Err(error) = self.inner.show_pictures(&self.room.log.owner, &mut question.messages).await {
+            self.await_store(error).await?;
+        }
+        Ok(question)
     }
 }
 

@@ -111,7 +111,7 @@ impl Turn {
             Fact::ModelFailed { .. } => sink.answered(fold.seq()),
             Fact::ToolStarted { call } => self.tool_started(fold, sink, call),
             Fact::ToolFinished { call, result } => self.tool_finished(fold, sink, call, result),
-            Fact::Steered { input } => {
+            Fact::Steered { input, .. } => {
                 input_message(fold, sink, &Context::default(), input);
                 if let Some(steer) = self.view.steers.last_mut() {
                     steer.input = without_bytes(input);
