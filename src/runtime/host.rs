@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::databases::SessionDatabases;
 use super::files::SessionFiles;
 use super::journal::unpoisoned;
 use super::memory::UserMemory;
 use super::storage::SessionStorage;
 use super::{Inner, Runtime};
-use crate::capability::{Files, Host, Memory, Scene, Storage};
+use crate::capability::{Databases, Files, Host, Memory, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
@@ -18,6 +19,7 @@ use crate::domain::view::RunView;
 pub(super) struct RunHost {
     scene: Scene,
     files: SessionFiles,
+    databases: SessionDatabases,
     storage: SessionStorage,
     memory: UserMemory,
     clock: Arc<dyn Clock>,
@@ -44,10 +46,11 @@ impl RunHost {
     ) -> Self {
         let clock = runtime.0.clock.clone();
         let files = runtime.files(owner, &session);
+        let databases = runtime.databases(owner, &session);
         let storage = runtime.storage(owner, &session);
         let memory = runtime.memory(owner, user.as_ref());
         let scene = Scene { owner: owner.clone(), session, run, user, now: clock.now() };
-        Self { scene, files, storage, memory, clock, state: Mutex::default() }
+        Self { scene, files, databases, storage, memory, clock, state: Mutex::default() }
     }
 
     pub(super) fn run(&self) -> RunId {
@@ -89,6 +92,10 @@ impl Host for CallHost<'_> {
 
     fn files(&self) -> &dyn Files {
         &self.run.files
+    }
+
+    fn databases(&self) -> &dyn Databases {
+        &self.run.databases
     }
 
     fn storage(&self) -> &dyn Storage {

@@ -96,7 +96,7 @@ impl Runtime {
         }
     }
 
-    /// Takes away what a session keeps beside its log: files, values, secrets, and what others keep of it.
+    /// Takes away what a session keeps beside its log: files, databases, values, secrets, and what others keep of it.
     async fn take_away_kept(&self, log: &Log) -> Result<(), Error> {
         let documents = self.documents(&log.owner);
         loop {
@@ -105,6 +105,13 @@ impl Runtime {
                 break;
             }
             documents.write(files).await?;
+        }
+        loop {
+            let databases = self.databases_to_forget(&log.owner, &log.session).await?;
+            if databases.is_empty() {
+                break;
+            }
+            documents.write(databases).await?;
         }
         documents.write(self.values_to_forget(&log.owner, &log.session).await?).await?;
         for extension in &self.0.extensions {

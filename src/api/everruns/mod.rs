@@ -15,6 +15,7 @@ mod auth;
 pub mod body;
 mod capabilities;
 mod channels;
+mod databases;
 pub mod error;
 mod event_routes;
 pub mod events;

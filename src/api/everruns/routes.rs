@@ -6,8 +6,9 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agent_list, agent_preview, agents, auth, capabilities, channels, event_routes, files, harnesses, images,
-    llm_models, mcp_servers, messages, providers, schedules, sessions, storage, tenancy, turns,
+    agent_list, agent_preview, agents, auth, capabilities, channels, databases, event_routes, files,
+    harnesses, images, llm_models, mcp_servers, messages, providers, schedules, sessions, storage, tenancy,
+    turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -48,6 +49,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         images::table(),
         schedules::table(),
         files::table(),
+        databases::table(),
         storage::table(),
         auth::table(),
         tenancy::table(),

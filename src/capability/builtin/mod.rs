@@ -10,6 +10,7 @@ mod html;
 mod memory;
 mod placeholder;
 mod sample_data;
+mod session_sql_database;
 mod session_state;
 mod session_storage;
 mod subagents;
@@ -42,6 +43,7 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
         Arc::new(placeholder::Placeholder::sandbox()),
         Arc::new(placeholder::Placeholder::session_schedule()),
         Arc::new(sample_data::SampleData::new()),
+        Arc::new(session_sql_database::SessionSqlDatabase::new()),
         Arc::new(session_state::SessionState::new()),
         Arc::new(session_storage::SessionStorage::new()),
         Arc::new(subagents::Subagents::new()),
