@@ -4,9 +4,11 @@
 //! the [`Host`], which the runtime implements: so a tool that remembers needs neither store nor runtime.
 
 pub mod builtin;
+pub mod databases;
 mod declared;
 pub mod egress;
 pub mod files;
+pub mod hooks;
 pub mod http;
 pub mod mcp;
 pub mod memory;
@@ -26,7 +28,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::databases::Databases;
 pub use self::files::Files;
+pub use self::hooks::Hook;
 pub use self::memory::Memory;
 pub use self::storage::Storage;
 use crate::domain::Object;
@@ -65,7 +69,8 @@ pub struct About {
     pub status: CapabilityStatus,
     /// Ids of capabilities that come with it.
     pub dependencies: Vec<Text>,
-    /// Parts of a front end that make sense with it: `file_system`, `secrets`, `key_value`, `schedules`.
+    /// Parts of a front end that make sense with it: `file_system`, `secrets`, `key_value`, `schedules`,
+    /// `sql_database`.
     pub features: Vec<Text>,
     /// What harm its tools can do.
     pub risk: Risk,
@@ -171,6 +176,8 @@ pub struct Contribution {
     pub tools: Vec<Arc<dyn Tool>>,
     /// Files that a session with it begins with.
     pub mounts: Vec<Mount>,
+    /// What it does around the work of others.
+    pub hooks: Vec<Arc<dyn Hook>>,
     /// What it can say only when a run begins.
     pub later: Option<Arc<dyn Later>>,
 }
@@ -253,6 +260,9 @@ pub trait Host: Send + Sync {
 
     /// The session's files.
     fn files(&self) -> &dyn Files;
+
+    /// The session's SQL databases.
+    fn databases(&self) -> &dyn Databases;
 
     /// What the session keeps by name.
     fn storage(&self) -> &dyn Storage;

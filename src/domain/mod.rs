@@ -4,7 +4,9 @@
 //! store, a model, a tool and a surface; wire formats do not, each surface has its own.
 
 pub mod conversation;
+pub mod database;
 pub mod document;
+pub mod edit;
 pub mod fact;
 pub mod file;
 pub mod fork;

@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::databases::SessionDatabases;
 use super::files::SessionFiles;
 use super::journal::unpoisoned;
 use super::memory::UserMemory;
 use super::storage::SessionStorage;
 use super::{Inner, Runtime};
-use crate::capability::{Files, Host, Memory, Scene, Storage};
+use crate::capability::{Databases, Files, Host, Memory, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
-use crate::domain::id::{Owner, RunId};
+use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::state::{self, Change};
 use crate::domain::view::RunView;
 
@@ -18,6 +19,7 @@ use crate::domain::view::RunView;
 pub(super) struct RunHost {
     scene: Scene,
     files: SessionFiles,
+    databases: SessionDatabases,
     storage: SessionStorage,
     memory: UserMemory,
     clock: Arc<dyn Clock>,
@@ -26,18 +28,29 @@ pub(super) struct RunHost {
 
 impl RunHost {
     pub(super) fn new(inner: &Arc<Inner>, owner: &Owner, view: &RunView) -> Self {
-        let (runtime, clock) = (Runtime(inner.clone()), inner.clock.clone());
-        let scene = Scene {
-            owner: owner.clone(),
-            session: view.session.clone(),
-            run: view.run,
-            user: view.user.clone(),
-            now: clock.now(),
-        };
-        let files = runtime.files(owner, &view.session);
-        let storage = runtime.storage(owner, &view.session);
-        let memory = runtime.memory(owner, view.user.as_ref());
-        Self { scene, files, storage, memory, clock, state: Mutex::new(view.state.clone()) }
+        let runtime = Runtime(inner.clone());
+        let empty = Self::of(&runtime, owner, (view.session.clone(), view.run), view.user.clone());
+        Self { state: Mutex::new(view.state.clone()), ..empty }
+    }
+
+    /// The same where nothing has happened yet.
+    pub(super) fn empty(runtime: &Runtime, owner: &Owner, session: SessionId, run: RunId) -> Self {
+        Self::of(runtime, owner, (session, run), None)
+    }
+
+    fn of(
+        runtime: &Runtime,
+        owner: &Owner,
+        (session, run): (SessionId, RunId),
+        user: Option<UserId>,
+    ) -> Self {
+        let clock = runtime.0.clock.clone();
+        let files = runtime.files(owner, &session);
+        let databases = runtime.databases(owner, &session);
+        let storage = runtime.storage(owner, &session);
+        let memory = runtime.memory(owner, user.as_ref());
+        let scene = Scene { owner: owner.clone(), session, run, user, now: clock.now() };
+        Self { scene, files, databases, storage, memory, clock, state: Mutex::default() }
     }
 
     pub(super) fn run(&self) -> RunId {
@@ -79,6 +92,10 @@ impl Host for CallHost<'_> {
 
     fn files(&self) -> &dyn Files {
         &self.run.files
+    }
+
+    fn databases(&self) -> &dyn Databases {
+        &self.run.databases
     }
 
     fn storage(&self) -> &dyn Storage {

@@ -12,6 +12,7 @@ pub mod agents;
 mod calls;
 pub mod catalog;
 mod conversing;
+pub mod databases;
 mod deadlines;
 mod desk;
 pub mod documents;
@@ -25,7 +26,9 @@ mod lanes;
 mod lineage;
 pub mod memory;
 mod mounts;
+mod outfit;
 mod past;
+mod pictures;
 mod prompt;
 mod reading;
 mod receipts;
@@ -111,6 +114,7 @@ struct Inner {
     lanes: Lanes,
     receipts: Receipts,
     writers: files::Writers,
+    databases: databases::Desks,
     /// Held by whoever takes away a session that shares its log with others.
     removal: AsyncMutex<()>,
     idle: Notify,
@@ -161,6 +165,7 @@ impl Runtime {
             permits: Arc::new(Semaphore::new(parts.most_at_once.min(Semaphore::MAX_PERMITS))),
             lanes: Lanes::default(),
             writers: files::Writers::default(),
+            databases: databases::Desks::default(),
             receipts: Receipts::default(),
             removal: AsyncMutex::default(),
             idle: Notify::new(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use runhold::capability::egress::Egress;
 use runhold::capability::registry::Registry;
 use runhold::capability::toolbox::Toolbox;
-use runhold::capability::{Files, Host, Invocation, Memory, Scene, Storage};
+use runhold::capability::{Databases, Files, Host, Invocation, Memory, Scene, Storage};
 use runhold::domain::Object;
 use runhold::domain::id::RunId;
 use runhold::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
@@ -50,6 +50,10 @@ impl Host for StubHost {
 
     fn files(&self) -> &dyn Files {
         unreachable!("no tool of these tests asks for files")
+    }
+
+    fn databases(&self) -> &dyn Databases {
+        unreachable!("no tool of these tests asks for databases")
     }
 
     fn storage(&self) -> &dyn Storage {

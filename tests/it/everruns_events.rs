@@ -206,8 +206,14 @@ async fn a_run_that_is_cancelled_before_its_time_came_is_no_turn_of_its_own() {
     let (_, session) = server.get(&talk.path("")).await;
     let agent = session["agent_id"].as_str().unwrap();
     let id = hex(&session["id"]).parse::<uuid::Uuid>().unwrap().hyphenated().to_string();
-    let second = [("message", "And then"), ("session_id", &id), ("background", "true"), ("stream", "false")];
-    assert_eq!(server.form(&format!("/agents/{agent}/runs"), &second).await.0, 202);
+    let queued = [
+        ("message", "And then"),
+        ("session_id", &id),
+        ("on_second_message", "enqueue"),
+        ("background", "true"),
+        ("stream", "false"),
+    ];
+    assert_eq!(server.form(&format!("/agents/{agent}/runs"), &queued).await.0, 202);
     assert_eq!(server.post(&talk.path("/cancel"), &json!({})).await.1["status"], "cancelled");
     let events = talk.events(&server, "").await;
     assert_eq!(types(&events)[6..], ["input.message", "turn.cancelled", "input.message", "session.idled"]);

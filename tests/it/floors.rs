@@ -31,13 +31,14 @@ const FLOORS: [&[&str]; 7] = [
 const CLOCK_FROM: usize = 2;
 
 /// Crates, and the only places that may name them.
-const HOMES: [(&str, &[&str]); 6] = [
+const HOMES: [(&str, &[&str]); 7] = [
     ("actix_", &["api/", "console/", "app.rs"]),
     ("sled::", &["store/"]),
     ("redb::", &["store/"]),
     ("async_openai", &["llm/openai/"]),
     ("postgres", &["store/"]),
     ("rmcp", &["capability/mcp/"]),
+    ("rusqlite", &["runtime/databases/"]),
 ];
 
 /// Names that say nothing about what is inside.

@@ -7,12 +7,15 @@
 
 mod agent_body;
 mod agent_file;
+mod agent_list;
+mod agent_preview;
 mod agents;
 pub mod assignment;
 mod auth;
 pub mod body;
 mod capabilities;
 mod channels;
+mod databases;
 pub mod error;
 mod event_routes;
 pub mod events;
@@ -33,6 +36,8 @@ pub mod place;
 mod provider_body;
 mod providers;
 mod routes;
+mod schedule_body;
+mod schedules;
 mod session_body;
 mod sessions;
 mod storage;
@@ -46,12 +51,21 @@ pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     /// Places in logs from which telling can go on.
     pub memory: events::memory::Memory,
     /// When streams say something though nothing happens.
     pub pulse: Pulse,
+    /// How long a client has to execute a tool.
+    pub client_patience: Duration,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (memory, pulse) = Default::default();
+        Self { memory, pulse, client_patience: assignment::CLIENT_PATIENCE }
+    }
 }
 
 /// When streams say something though nothing happens.

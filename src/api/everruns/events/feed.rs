@@ -172,7 +172,7 @@ impl Told {
 }
 
 impl Sink for Told {
-    fn wants(&self, kind: Kind, id: EventId) -> bool {
+    fn wants(&mut self, kind: Kind, id: EventId) -> bool {
         let is_after = if let Cursor::Id(after) = self.filter.after { id > after } else { true };
         is_after && self.filter.takes(kind)
     }
