@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
-use super::edit::Edit;
 use super::fact::{
     Answer, Below, Entry, Fact, INTERRUPTED, ModelChoice, Outcome, Piece, Place, RunOptions, RunStart,
 };

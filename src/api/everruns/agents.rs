@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::agent_body::{AgentBody, AgentForm, Checked, Found, NewAgent};
-use super::agent_file;
 use super::body::{Body, Text};
 use super::error::Error;
 use super::ids::{self, AGENT, PublicId};
+use super::{agent_file, assignment};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;

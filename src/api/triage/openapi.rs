@@ -32,7 +32,12 @@ pub fn document(server: &ServerInfo) -> Value {
     let title = server.name.clone().unwrap_or_else(|| "Triage API".into());
     let mut info = Info::new(title, server.version.clone());
     info.description = server.description.clone();
-    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .servers(server.servers())
+        .paths(paths)
+        .components(Some(components))
+        .build();
     let mut document = serde_json::to_value(document).unwrap_or_default();
     let schemas = schemas_for(&document);
     if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
@@ -78,7 +83,13 @@ mod tests {
 
     #[test]
     fn every_route_that_is_mounted_is_described() {
-        let server = ServerInfo { id: "x".into(), name: None, description: None, version: "1".into() };
+        let server = ServerInfo {
+            id: "x".into(),
+            name: None,
+            description: None,
+            version: "1".into(),
+            prefix: String::new(),
+        };
         let document = document(&server);
         let paths = document["paths"].as_object().unwrap();
         let mut described: Vec<String> = paths

@@ -56,6 +56,7 @@ fn image(block: &ContentBlock) -> Option<Media> {
 fn has_room(images: &[Media], one: &Media) -> bool {
     let size = |media: &Media| match &media.source {
         MediaSource::Base64(data) | MediaSource::Url(data) => data.len(),
+        MediaSource::Kept(_) => 0,
     };
     let sum: usize = images.iter().chain([one]).map(size).sum();
     images.len() < MOST_IMAGES && sum <= IMAGE_BYTES
