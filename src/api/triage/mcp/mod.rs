@@ -90,13 +90,13 @@ pub(super) async fn serve(
         Err(_) if sent.get("method") == Some(&json!("initialize")) => BATCHING,
         Err(refusal) => return broken(StatusCode::BAD_REQUEST, &sent, &refusal),
     };
-    match sent {
-        Value::Array(messages) => several(&member, version, messages).await,
-        one => match Message::read(one) {
-            Ok(Message::Told) => HttpResponse::Accepted().finish(),
-            Ok(Message::Request(request)) => HttpResponse::Ok().json(answer(&member, request, key).await),
-            Err(told) => HttpResponse::BadRequest().json(told),
-        },
+    if let Value::Array(messages) = sent {
+        return several(&member, version, messages).await;
+    }
+    match Message::read(sent) {
+        Ok(Message::Told) => HttpResponse::Accepted().finish(),
+        Ok(Message::Request(request)) => HttpResponse::Ok().json(answer(&member, request, key).await),
+        Err(told) => HttpResponse::BadRequest().json(told),
     }
 }
 
