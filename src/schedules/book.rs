@@ -54,7 +54,8 @@ impl Book {
     /// [`Error::Invalid`], [`Error::NameTaken`], [`Error::TooMany`]; what the store says.
     pub async fn create(&self, id: Uuid, target: Target, wish: Wish, once: bool) -> Result<Schedule, Error> {
         let wish = Wish { target: Some(target.clone()), ..wish };
-        let schedule = Schedule { once, ..Schedule::blank(id, target, self.now()).with(&wish, self.now())? };
+        let now = self.now();
+        let schedule = Schedule { once, ..Schedule::blank(id, target, now).with(&wish, now)? };
         if let Some(made) = self.documents.get::<Schedule>(&schedule.id()).await? {
             return Ok(made.value);
         }

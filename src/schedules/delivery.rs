@@ -195,8 +195,9 @@ impl Book {
             Ok(view) => Delivery::Over(match view.outcome {
                 None | Some(Outcome::Completed) => Ok(()),
                 Some(Outcome::Cancelled { .. }) => Err(Failed::new("the turn was cancelled")),
+                // What the provider said is no client's business.
                 Some(Outcome::Failed(failure)) => {
-                    Err(Failed::new(format!("the turn failed: {}", failure.message)))
+                    Err(Failed::new(format!("the turn failed: {}", failure.code)))
                 }
             }),
             Err(_) if runtime.is_stopping() => Delivery::Left,

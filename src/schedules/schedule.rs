@@ -19,7 +19,7 @@ const DEFAULT_CONCURRENT: u32 = 1;
 const DEFAULT_CATCH_UP: u32 = 10;
 
 /// Tries to send a message, where nothing is said.
-const DEFAULT_ATTEMPTS: u64 = 5;
+const DEFAULT_ATTEMPTS: u64 = 8;
 
 /// The most of the three.
 pub const MOST: u32 = 100;
