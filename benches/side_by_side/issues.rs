@@ -118,9 +118,12 @@ async fn write(address: SocketAddr, next: Arc<AtomicUsize>, total: usize) -> (Ve
 
 /// An issue as people write them; the fields follow from the number.
 fn issue(number: usize) -> Value {
-    let pick = |words: &[&str], stride: usize| words[number / stride % words.len()].to_owned();
+    let pick = |words: &[&str], stride: usize| nth(words, number / stride).to_string();
     let rare = if number % 1_000 == 7 { RARE } else { "greeting" };
-    let mut body = json!({
+    let link = json!({"resource_type": "call", "resource_id": format!("call-{number}")});
+    let links: Vec<Value> = std::iter::repeat_n(link, usize::from(number.is_multiple_of(5))).collect();
+    json!({
+        "resource_links": links,
         "title": format!("Agent skipped the {rare} step in flow {number}"),
         "severity": pick(&["critical", "high", "medium", "low"], 1),
         "status": pick(&["todo", "backlog", "in_progress", "in_review", "done", "closed"], 3),
@@ -129,11 +132,7 @@ fn issue(number: usize) -> Value {
         "description": "On the demo flow the agent jumped to the closing node without asking for the email \
             confirmation. The caller repeated the request twice and was then handed over to a queue that nobody \
             answers at this hour; the recording ends after forty seconds of music.",
-    });
-    if number % 5 == 0 {
-        body["resource_links"] = json!([{"resource_type": "call", "resource_id": format!("call-{number}")}]);
-    }
-    body
+    })
 }
 
 impl Asker<'_> {
@@ -191,9 +190,9 @@ impl Asker<'_> {
     /// Changes, and what is written beside issues.
     async fn change(&mut self, stored: usize) {
         let page = self.ask(&list("limit=100&sort=created_at&order=asc")).await;
-        let items = page["data"]["items"].as_array().cloned().unwrap_or_default();
+        let items = items(&page);
         let ids: Vec<String> = items.iter().map(|item| text(item, "/id")).collect();
-        let at = |step: usize| format!("/v1/triage/issues/{}", ids[step % ids.len()]);
+        let at = |step: usize| format!("/v1/triage/issues/{}", nth(&ids, step));
         let title = |step| send("PATCH", &at(step), &json!({"title": format!("Changed {step}")}));
         self.time("change a title", title, 200).await;
         let status =
@@ -202,7 +201,7 @@ impl Asker<'_> {
         let view = |step| request("PUT", &format!("{}/view", at(step)), TOKEN, "application/json", "");
         self.time("view", view, 200).await;
         let tie = |step| {
-            let body = json!({"related_issue_id": ids[(step + 1) % ids.len()], "relation_type": "blocks"});
+            let body = json!({"related_issue_id": nth(&ids, step + 1), "relation_type": "blocks"});
             send("POST", &format!("{}/relations", at(step)), &body)
         };
         self.time("relate", tie, 201).await;
@@ -218,15 +217,14 @@ impl Asker<'_> {
         let more = self
             .ask(&list(&format!("limit=100&sort=created_at&cursor={}", text(&page, "/data/next_cursor"))))
             .await;
-        let ids =
-            [&page, &more].map(|page| page["data"]["items"].as_array().cloned().unwrap_or_default()).concat();
-        let at = format!("/v1/triage/issues/{}", text(&ids[0], "/id"));
+        let ids = [items(&page), items(&more)].concat();
+        let at = format!("/v1/triage/issues/{}", text(nth(&ids, 0), "/id"));
         for n in 0..FEED {
             let comment = send("POST", &format!("{at}/comments"), &json!({"detail": format!("Comment {n}")}));
             self.ask(&comment).await;
         }
         for other in ids.iter().skip(1).take(TIES) {
-            let body = json!({"related_issue_id": other["id"], "relation_type": "related_to"});
+            let body = json!({"related_issue_id": text(other, "/id"), "relation_type": "related_to"});
             self.ask(&send("POST", &format!("{at}/relations"), &body)).await;
         }
         self.time("a page of a long feed", |_| get(&format!("{at}/activity"), TOKEN), 200).await;
@@ -309,6 +307,15 @@ fn list(query: &str) -> Vec<u8> {
 
 fn send(method: &str, path: &str, body: &Value) -> Vec<u8> {
     request(method, path, TOKEN, "application/json", &body.to_string())
+}
+
+fn items(page: &Value) -> Vec<Value> {
+    page.pointer("/data/items").and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// One of a list, from its start again behind its end.
+fn nth<T>(all: &[T], place: usize) -> &T {
+    all.iter().cycle().nth(place % all.len().max(1)).expect("the list is not empty")
 }
 
 fn text(value: &Value, at: &str) -> String {

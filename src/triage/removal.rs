@@ -21,6 +21,7 @@ use super::ties::tied;
 use super::views::View;
 use super::work::Work;
 use crate::domain::document::{RecordKind, Tag, Tags};
+use crate::runtime;
 use crate::runtime::documents::{Changes, Document, Listing, Stored};
 
 /// Most records that go with an issue in one write.
@@ -74,19 +75,24 @@ impl Board {
         if is_little {
             self.take_along(&mut work, by).await?;
         }
-        if is_little && sessions.is_empty() {
-            return work.save().await.map(drop);
-        }
-        let removal = Removal { issue: (&work.main.issue).into(), by: by.clone(), sessions };
-        work.write(|changes| changes.create(&removal));
-        work.save().await?;
+        let rest = (!is_little || !sessions.is_empty()).then(|| Removal {
+            issue: (&work.main.issue).into(),
+            by: by.clone(),
+            sessions,
+        });
+        work.write(|changes| rest.iter().fold(changes, Changes::create));
         let board = self.clone();
         // Once begun it is done, even if whoever asked does not wait any more.
-        let finishing = tokio::spawn(async move { board.finish(&removal).await });
-        if let Ok(Err(error)) = finishing.await {
-            tracing::warn!(%error, issue = %id, "what hung on a deleted issue is taken away when the board is opened again");
-        }
-        Ok(())
+        let going = tokio::spawn(async move {
+            work.save().await?;
+            if let Some(removal) = rest
+                && let Err(error) = board.finish(&removal).await
+            {
+                tracing::warn!(%error, issue = %id, "what hung on a deleted issue goes when the board is opened again");
+            }
+            Ok(())
+        });
+        going.await.unwrap_or(Err(Error::Runtime(runtime::Error::Internal)))
     }
 
     /// A turn to change an issue, and those it is related to.
