@@ -361,3 +361,76 @@ async fn files_that_no_session_can_begin_with_are_refused_and_none_is_made() {
     }
     assert_eq!(server.get("/v1/sessions").await.1["total"], 0);
 }
+
+/// How many records the stopped server keeps of files, values and secrets.
+fn kept(server: &Server) -> usize {
+    let exported = std::process::Command::new(env!("CARGO_BIN_EXE_runhold"))
+        .args(["export", "-", "--data"])
+        .arg(server.path("data"))
+        .arg("--agents")
+        .arg(server.path("agents"))
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let text = String::from_utf8(exported.stdout).unwrap();
+    let kinds = ["\"file\"", "\"file_chunk\"", "\"session_value\"", "\"session_secret\""];
+    text.lines().filter(|line| kinds.iter().any(|kind| line.contains(kind))).count()
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_of_an_upload_goes_with_its_session() {
+    let mut server = server().await;
+    let talk = talk(&server).await;
+    put(&server, &talk, "/small.txt", "small").await;
+    let body = json!({"content": "x".repeat(1_500_000)}).to_string();
+    let upload = async |server: &Server, name: usize| {
+        let request = server.request(Method::POST, &talk.path(&format!("/fs/large{name}.txt")));
+        request.header("content-type", "application/json").body(body.clone()).send().await.is_ok()
+    };
+    // It is stopped in the middle of one of them.
+    let mut name = 0;
+    tokio::join!(
+        async {
+            while name < 100 && upload(&server, name).await {
+                name += 1;
+            }
+        },
+        async {
+            tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+            let process = rustix::process::Pid::from_raw(i32::try_from(server.process()).unwrap()).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        },
+    );
+    server.kill();
+    assert!(kept(&server) > 0);
+    server.restart().await;
+    let (status, _) = send(&server, Method::DELETE, &talk.path(""), &json!({})).await;
+    assert_eq!(status, 204);
+    server.kill();
+    assert_eq!(kept(&server), 0);
+}
+
+#[tokio::test]
+async fn a_write_beside_the_sessions_end_leaves_nothing_behind() {
+    let mut server = server().await;
+    for round in 0..8 {
+        let talk = talk(&server).await;
+        let write = async |number: usize| {
+            let content = "y".repeat(if number % 2 == 0 { 40_000 } else { 10 });
+            let path = talk.path(&format!("/fs/d{number}/a.txt"));
+            let (status, body) = server.post(&path, &json!({"content": content})).await;
+            assert!(matches!(status, 201 | 404), "{status} {body}");
+        };
+        let path = talk.path("");
+        let delete = async {
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            send(&server, Method::DELETE, &path, &json!({})).await.0
+        };
+        let (_, _, _, _, status) = tokio::join!(write(1), write(2), write(3), write(4), delete);
+        assert_eq!(status, 204);
+    }
+    server.kill();
+    assert_eq!(kept(&server), 0);
+}

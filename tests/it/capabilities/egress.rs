@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Url};
 use runhold::capability::egress::{Egress, EgressError, Limits, Reach, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::{Server, answer, redirect};
 
@@ -244,7 +245,7 @@ async fn a_server_that_does_not_begin_to_answer_is_given_up_before_one_that_does
 #[tokio::test]
 async fn a_body_that_does_not_end_is_an_error_or_cut_where_it_is() {
     let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: reqwest::Url = format!("http://{}/", slow.local_addr().unwrap()).parse().unwrap();
+    let url: Url = format!("http://{}/", slow.local_addr().unwrap()).parse().unwrap();
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((mut socket, _)) = slow.accept().await {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::stage::{agent, calling, hostile, offered, program, run, shown, until};
-use crate::harness::model_server::ModelServer;
+use crate::harness::model_server::{ModelServer, calls, says};
 use crate::harness::server::{Server, Setup};
 
 async fn with(model: &ModelServer, folder: &TempDir, more: &str) -> Server {
