@@ -467,7 +467,9 @@ impl Call {
     fn message(&self) -> Message {
         let (content, error) = match &self.result {
             Some(result) => (result.content.clone(), result.is_error()),
-            None => ("This call has no result: its run ended before it was finished.".into(), true),
+            None => {
+                ("cancelled: this call has no result, its run ended before it was finished.".into(), true)
+            }
         };
         Message::Tool { call: self.call.id.clone(), name: self.call.name.clone(), content, error }
     }
