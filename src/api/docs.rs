@@ -19,16 +19,12 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; f
 
 /// Mounts `/openapi.json`, the other surfaces' descriptions, and the page at `/docs` and `/redoc`.
 pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
-    // Its links begin at the root.
-    let behind = |path: &str| format!("\"{}{path}", server.prefix);
-    let linked = PAGE.replace("\"/docs/", &behind("/docs/")).replace("\"/openapi", &behind("/openapi"));
-    let page = always("text/html; charset=utf-8", Bytes::from(linked));
-    let asking = SCRIPT.replace("\"/openapi", &behind("/openapi"));
-    let script = always("text/javascript; charset=utf-8", Bytes::from(asking));
-    let style = always("text/css; charset=utf-8", Bytes::from_static(STYLE.as_bytes()));
-    let icon = always("image/svg+xml", Bytes::from_static(ICON.as_bytes()));
+    let page = || async { file("text/html; charset=utf-8", PAGE) };
+    let script = || async { file("text/javascript; charset=utf-8", SCRIPT) };
+    let style = || async { file("text/css; charset=utf-8", STYLE) };
+    let icon = || async { file("image/svg+xml", ICON) };
     let pages = vec![
-        Endpoint::get("/docs", page.clone()),
+        Endpoint::get("/docs", page),
         Endpoint::get("/redoc", page),
         Endpoint::get("/docs/app.js", script),
         Endpoint::get("/docs/style.css", style),
@@ -50,15 +46,7 @@ pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
     }
 }
 
-/// A handler that always gives the same.
-fn always(
-    kind: &'static str,
-    text: Bytes,
-) -> impl Fn() -> std::future::Ready<HttpResponse> + Clone + 'static {
-    move || std::future::ready(file(kind, text.clone()))
-}
-
-fn file(kind: &'static str, text: Bytes) -> HttpResponse {
+fn file(kind: &'static str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(kind)
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))

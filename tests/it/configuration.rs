@@ -225,7 +225,7 @@ fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
     assert_eq!(
         from_file("port = 1\n\n[server]\nthreads = 2\n").unwrap_err(),
         "my.toml:4:1: unknown \
-             key `threads`; expected one of `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`, \
+             key `threads`; expected one of `prefix`, `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`, \
              `head_seconds`, `body_seconds`, `idle_seconds`, `write_seconds`, `most_connections`, `most_streams`, \
              `stream_heartbeat_seconds`, `stream_cycle_seconds`, `client_tool_seconds`
   4 | threads = 2

@@ -53,7 +53,7 @@ impl FromFields for AgentForm {
             description: fields.text("description"),
             system_prompt: fields.text("system_prompt"),
             default_model_id: fields.text("default_model_id"),
-            tags: texts(fields, "tags"),
+            tags: assignment::texts(fields, "tags"),
             capabilities: assignment::capabilities(fields),
             tools: assignment::tools(fields),
             archived: fields.choice("status", &[("active", false), ("archived", true)]),
@@ -76,12 +76,6 @@ impl FromFields for NewAgent {
     }
 }
 
-/// A list of texts; `None` where the field is absent.
-pub(super) fn texts(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
-    fields.value(name)?;
-    Some(fields.texts(name))
-}
-
 impl AgentForm {
     /// Refuses what is too long or does not fit, and finds the model.
     ///
@@ -89,7 +83,8 @@ impl AgentForm {
     /// 400; 404 for a model that is not there.
     pub(super) fn checked(mut self, state: &ApiState, workspace: &Workspace) -> Result<Checked, Error> {
         let over = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
-        if over(&self.name, MAX_NAME)
+        if assignment::too_many(self.tags.as_deref().unwrap_or_default())
+            || over(&self.name, MAX_NAME)
             || over(&self.description, MAX_DESCRIPTION)
             || over(&self.system_prompt, MAX_PROMPT)
         {

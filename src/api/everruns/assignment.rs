@@ -18,6 +18,12 @@ const MAX_CAPABILITIES: usize = 250;
 /// Tools in one list.
 const MAX_TOOLS: usize = 50;
 
+/// Tags in one list.
+const MAX_TAGS: usize = 250;
+
+/// Longest tag, in bytes.
+const MAX_TAG: usize = 2 * 1024;
+
 /// How long a client has to execute a tool where nothing else is configured.
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -30,6 +36,16 @@ pub fn capabilities(fields: &mut Fields) -> Option<Vec<CapabilityRef>> {
 pub fn tools(fields: &mut Fields) -> Option<Vec<DeclaredTool>> {
     let tools = each(fields, "tools", tool)?;
     Some(tools.into_iter().flatten().collect())
+}
+
+/// A list of texts; `None` where the field is absent.
+pub fn texts(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
+    each(fields, name, |item| item.as_str().map(str::to_owned).ok_or_else(|| "must be text".into()))
+}
+
+/// Whether these are more tags than anything has, or longer ones.
+pub fn too_many(tags: &[String]) -> bool {
+    tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.len() > MAX_TAG)
 }
 
 /// Reads each item of a list and notes what is wrong with which; `None` where the field is absent.

@@ -11,6 +11,7 @@ use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
 use crate::api::fields::path_text;
+use crate::capability::toolbox::Toolbox;
 use crate::capability::{Capability, CapabilityKind, Contribution};
 use crate::domain::id::Owner;
 
@@ -74,7 +75,10 @@ async fn shown(state: &ApiState, owner: &Owner, capability: &dyn Capability) -> 
     let Contribution { prompt, mut tools, later, .. } = capability.contribute(&json!({})).unwrap_or_default();
     if let (CapabilityKind::Mcp, Some(later)) = (about.kind, later) {
         let now = state.runtime.said_now(owner, later.as_ref()).await;
-        tools.extend(now.unwrap_or_default().tools);
+        // Of a server's tools those that a model can be offered.
+        let mut offered = Toolbox::default();
+        let now = now.unwrap_or_default().tools.into_iter();
+        tools.extend(now.filter(|tool| offered.add(tool.clone()).is_ok()));
     }
     let tools: Vec<Value> = tools
         .iter()

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::assignment;
 use super::events::parts::CONTENT;
 use super::ids::{self, IMAGE, MODEL};
 use crate::api::fields::{Fields, FromFields};
@@ -134,7 +135,13 @@ impl MessageForm {
         if self.model.as_deref().is_some_and(|model| ids::read(MODEL, model).is_none()) {
             return Err("Invalid model ID".into());
         }
-        let effort = controls.get("reasoning").and_then(|reasoning| reasoning.get("effort"));
+        let effort = match controls.get("reasoning").unwrap_or(&Value::Null) {
+            Value::Null => None,
+            Value::Object(reasoning) => reasoning.get("effort"),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return Err("`reasoning` must be an object".into());
+            }
+        };
         self.effort = text(effort, "effort")?;
         if self.effort.as_ref().is_some_and(|effort| effort.is_empty() || effort.len() > MAX_EFFORT) {
             return Err("`effort` must be a word as `low`, `medium` or `high`".into());
@@ -183,7 +190,7 @@ impl FromFields for MessageForm {
         if let Some(metadata) = fields.object("metadata").or_else(|| object(message.get("metadata"))) {
             form.kept.insert("metadata".into(), metadata.into());
         }
-        let tags = fields.texts("tags");
+        let tags = assignment::texts(fields, "tags").unwrap_or_default();
         if !tags.is_empty() {
             form.kept.insert("tags".into(), tags.into());
         }

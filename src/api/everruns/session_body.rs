@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::agent_body::texts;
 use super::assignment::{self, shown_capabilities, shown_tools};
+use super::error::Error;
 use super::harnesses::HARNESS_ID;
 use super::ids::{self, ORGANIZATION, PublicId, WORKSPACE};
 use super::time::{TokenUsage, moment};
@@ -23,6 +23,18 @@ use crate::runtime::files::MAX_FILE_BYTES;
 
 /// How much of a message a preview shows, in characters.
 const PREVIEW: usize = 200;
+
+/// Longest title, in bytes.
+const MAX_TITLE: usize = 10 * 1024;
+
+/// Refuses what no session is called or marked with.
+///
+/// # Errors
+/// 400.
+pub(super) fn check(title: Option<&str>, tags: &[String]) -> Result<(), Error> {
+    let is_over = title.is_some_and(|title| title.len() > MAX_TITLE) || assignment::too_many(tags);
+    if is_over { Err(Error::over_limits()) } else { Ok(()) }
+}
 
 /// A new session, as it is ordered.
 #[derive(Debug, Default)]
@@ -41,7 +53,7 @@ impl FromFields for NewSessionForm {
         Self {
             agent_id: fields.required_text("agent_id"),
             title: fields.text("title"),
-            tags: texts(fields, "tags").unwrap_or_default(),
+            tags: assignment::texts(fields, "tags").unwrap_or_default(),
             model_id: fields.text("model_id"),
             capabilities: assignment::capabilities(fields).unwrap_or_default(),
             tools: assignment::tools(fields).unwrap_or_default(),
@@ -109,7 +121,7 @@ pub(super) struct SessionChanges {
 
 impl FromFields for SessionChanges {
     fn from_fields(fields: &mut Fields) -> Self {
-        Self { title: fields.text("title"), tags: texts(fields, "tags") }
+        Self { title: fields.text("title"), tags: assignment::texts(fields, "tags") }
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::ids::{self, AGENT};
 use super::page::{self, Query};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
-use super::{agents, assignment, models, place};
+use super::{agents, assignment, models, place, session_body};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -100,6 +100,7 @@ pub(super) async fn make(
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
     let owner = caller.owner();
+    session_body::check(form.title.as_deref(), &form.tags)?;
     let workspace = state.runtime.workspace(owner).await?;
     assignment::patiently(&mut form.tools, state.everruns.client_patience);
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
@@ -193,6 +194,7 @@ async fn change(
     request: HttpRequest,
     Body(SessionChanges { title, tags }): Body<SessionChanges>,
 ) -> Result<HttpResponse, Error> {
+    session_body::check(title.as_deref(), tags.as_deref().unwrap_or_default())?;
     let detail = place::detail(&state, caller.owner(), &request).await?;
     let patch = SessionPatch { title, tags, ..SessionPatch::default() };
     let detail = if patch.title.is_some() || patch.tags.is_some() {

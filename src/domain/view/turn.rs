@@ -94,7 +94,9 @@ impl Call {
     }
 
     pub(super) fn message(&self) -> Message {
-        let nothing = || ToolResult::failed("This call has no result: its run ended before it was finished.");
+        let nothing = || {
+            ToolResult::failed("cancelled: this call has no result, its run ended before it was finished.")
+        };
         let result = self.result.clone().unwrap_or_else(nothing);
         let (call, name, error) = (self.call.id.clone(), self.call.name.clone(), result.is_error());
         Message::Tool { call, name, content: result.content, images: result.images, error }

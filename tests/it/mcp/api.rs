@@ -125,7 +125,7 @@ async fn a_server_is_a_capability_with_its_tools_and_a_preview_shows_them() {
     assert!(tools.iter().all(|tool| tool["type"] == "builtin" && tool["parameters"].is_object()));
     let (_, all) = server.get("/v1/capabilities?search=mcp:hostile").await;
     assert_eq!(all["data"], json!([found]));
-    let order = json!({"system_prompt": "Mine.", "capabilities": [{"ref": "mcp:hostile"}, {"ref": "agent_instructions"}]});
+    let order = json!({"system_prompt": "Mine.", "capabilities": [{"ref": "mcp:hostile"}]});
     let (status, preview) = server.post("/v1/agents/preview", &order).await;
     let previewed: Vec<&str> =
         preview["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
