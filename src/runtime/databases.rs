@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +105,7 @@ impl SessionDatabases {
     }
 
     /// The bytes of a database; nothing if a chunk is gone.
-    async fn bytes_of(&self, kept: &Kept) -> Outcome<Option<Vec<u8>>> {
+    async fn bytes_of(&self, kept: &Kept) -> Outcome<Option<Bytes>> {
         let mut bytes = Vec::with_capacity(usize::try_from(kept.size).unwrap_or_default());
         for name in &kept.chunks {
             let chunk = self.documents.get::<Chunk>(&kept.chunk_id(name)).await.map_err(unavailable)?;
@@ -113,11 +114,11 @@ impl SessionDatabases {
                 None => return Ok(None),
             }
         }
-        Ok(Some(bytes))
+        Ok(Some(bytes.into()))
     }
 
     /// The bytes of a database that somebody may change meanwhile: then it is read again, for its old chunks are gone.
-    async fn read(&self, name: &DatabaseName) -> Outcome<Vec<u8>> {
+    async fn read(&self, name: &DatabaseName) -> Outcome<Bytes> {
         let mut kept = self.there(name).await?;
         loop {
             if let Some(bytes) = self.bytes_of(&kept).await? {
@@ -135,7 +136,7 @@ impl SessionDatabases {
     /// Works with a database on a thread of its own, until it is stopped.
     async fn at_work<T: Send + 'static>(
         &self,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         access: Access,
         stop: CancellationToken,
         work: impl FnOnce(Engine) -> Outcome<T> + Send + 'static,
@@ -180,16 +181,17 @@ impl SessionDatabases {
             Some(_) => self.read(name).await?,
             None => {
                 self.check_room().await?;
-                Vec::new()
+                Bytes::new()
             }
         };
         let work = move |engine: Engine| {
             let executed = engine.execute(&sql)?;
             Ok((executed, engine.into_bytes()?))
         };
-        let (executed, bytes) = self.at_work(bytes, Access::Write, stop, work).await?;
+        let (executed, after) = self.at_work(bytes.clone(), Access::Write, stop, work).await?;
         let receipt = Receipt::new(&self.session, key, executed.clone());
-        self.save(name, before.as_ref(), &bytes, Some(&receipt)).await?;
+        let before = before.as_ref().map(|kept| (kept, &*bytes));
+        self.save(name, before, &after, Some(&receipt)).await?;
         Ok(executed)
     }
 
@@ -205,12 +207,13 @@ impl SessionDatabases {
     async fn save(
         &self,
         name: &DatabaseName,
-        before: Option<&Stored<Kept>>,
+        before: Option<(&Stored<Kept>, &[u8])>,
         bytes: &[u8],
         receipt: Option<&Receipt>,
     ) -> Outcome<Kept> {
         let now = self.runtime.now();
-        let chunks: Vec<String> = bytes.chunks(CHUNK_BYTES).map(kept::hash).collect();
+        let chunks = named(before, bytes);
+        let before = before.map(|(kept, _)| kept);
         let mut old: BTreeSet<&String> = before.iter().flat_map(|before| &before.chunks).collect();
         let mut known = old.clone();
         let mut changes = Changes::default();
@@ -249,6 +252,17 @@ impl SessionDatabases {
         self.documents.write(changes).await.map_err(unavailable)?;
         Ok(after)
     }
+}
+
+/// The names of the chunks of a database. Those that are as they were are not read through again.
+fn named(before: Option<(&Stored<Kept>, &[u8])>, bytes: &[u8]) -> Vec<String> {
+    let (names, old) = before.map_or((&[][..], &[][..]), |(kept, old)| (&kept.chunks[..], old));
+    let mut old = names.iter().zip(old.chunks(CHUNK_BYTES));
+    let name = |chunk: &[u8]| match old.next() {
+        Some((name, content)) if content == chunk => name.clone(),
+        Some(_) | None => kept::hash(chunk),
+    };
+    bytes.chunks(CHUNK_BYTES).map(name).collect()
 }
 
 #[async_trait]

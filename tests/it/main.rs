@@ -55,6 +55,7 @@ mod everruns_agents;
 mod everruns_auth;
 mod everruns_channels;
 mod everruns_client_tools;
+mod everruns_databases;
 mod everruns_events;
 mod everruns_files;
 mod everruns_guardrails;

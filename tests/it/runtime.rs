@@ -1,6 +1,7 @@
 //! The runtime on a store in memory, with models and tools that do as they are told.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod databases;
 mod forked;
 mod once;
 mod stage;

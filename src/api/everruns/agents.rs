@@ -192,7 +192,15 @@ async fn archive(state: Data<ApiState>, caller: Caller, request: HttpRequest) ->
 }
 
 /// `POST /agents/import`
-async fn import(state: Data<ApiState>, caller: Caller, Text(text): Text) -> Result<HttpResponse, Error> {
+async fn import(
+    state: Data<ApiState>,
+    caller: Caller,
+    query: Query,
+    Text(text): Text,
+) -> Result<HttpResponse, Error> {
+    if query.text("from-example").is_some() {
+        return Err(Error::not_found("There is no example of this name"));
+    }
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let now = state.runtime.now();
     let read = agent_file::read(&text, &workspace, now)?;

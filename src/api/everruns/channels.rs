@@ -252,9 +252,13 @@ fn end_user(request: &HttpRequest) -> Result<Option<UserId>, Error> {
 
 /// The agent of the address, by its id or its name.
 async fn agent(state: &ApiState, owner: &Owner, request: &HttpRequest) -> Result<Found, Error> {
-    let text = path_text(request, "agent");
+    called(state, owner, &path_text(request, "agent")).await
+}
+
+/// The agent of this id or name.
+pub(super) async fn called(state: &ApiState, owner: &Owner, text: &str) -> Result<Found, Error> {
     let workspace = state.runtime.workspace(owner).await?;
-    let id = match ids::read(ids::AGENT, &text) {
+    let id = match ids::read(ids::AGENT, text) {
         Some(id) => Some(id),
         None => {
             let catalog = &workspace.catalog;

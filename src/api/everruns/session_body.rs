@@ -39,7 +39,9 @@ pub(super) fn check(title: Option<&str>, tags: &[String]) -> Result<(), Error> {
 /// A new session, as it is ordered.
 #[derive(Debug, Default)]
 pub(super) struct NewSessionForm {
-    pub(super) agent_id: String,
+    /// Either this or the name is there.
+    pub(super) agent_id: Option<String>,
+    pub(super) agent_name: Option<String>,
     pub(super) title: Option<String>,
     pub(super) tags: Vec<String>,
     pub(super) model_id: Option<String>,
@@ -50,8 +52,13 @@ pub(super) struct NewSessionForm {
 
 impl FromFields for NewSessionForm {
     fn from_fields(fields: &mut Fields) -> Self {
+        let (agent_id, agent_name) = (fields.text("agent_id"), fields.text("agent_name"));
+        if agent_id.is_none() && agent_name.is_none() {
+            fields.missing("agent_id");
+        }
         Self {
-            agent_id: fields.required_text("agent_id"),
+            agent_id,
+            agent_name,
             title: fields.text("title"),
             tags: assignment::texts(fields, "tags").unwrap_or_default(),
             model_id: fields.text("model_id"),

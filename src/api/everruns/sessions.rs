@@ -9,7 +9,7 @@ use super::error::Error;
 use super::ids::{self, AGENT};
 use super::page::{self, Query};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
-use super::{agents, assignment, models, place, session_body};
+use super::{agents, assignment, channels, models, place, session_body};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -84,7 +84,10 @@ async fn create(
     FileBody(form): FileBody<NewSessionForm>,
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
-    let found = agents::named(&state, caller.owner(), &form.agent_id).await?;
+    let found = match (&form.agent_id, &form.agent_name) {
+        (Some(id), _) => agents::named(&state, caller.owner(), id).await?,
+        (None, name) => channels::called(&state, caller.owner(), name.as_deref().unwrap_or_default()).await?,
+    };
     let (detail, again) = make(&state, &caller, &found, form, None, &key).await?;
     let body = SessionBody::new(detail, Standing::New);
     Ok(once::marked(HttpResponse::Created().json(body), again))

@@ -41,7 +41,7 @@ pub(super) const PAGE_BYTES: usize = 4096;
 const MAX_HEAP_BYTES: i64 = 192 * 1024 * 1024;
 
 /// Steps of SQLite's machine after which it asks whether to go on: few, since one may take long.
-const STEPS: i32 = 100;
+const STEPS: i32 = 25;
 
 /// Longest text, blob or row, in bytes. What searches one text in another may take the square of it.
 const MAX_CELL_BYTES: i32 = 256 * 1024;
@@ -55,7 +55,7 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 200),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
@@ -251,9 +251,17 @@ impl Engine {
             Some(ErrorCode::DiskFull) => {
                 DatabaseError::TooLarge(format!("a database has at most {MAX_DATABASE_BYTES} bytes"))
             }
-            Some(_) | None => DatabaseError::Sql(error.to_string()),
+            Some(_) | None => DatabaseError::Sql(message(error)),
         }
     }
+}
+
+/// What SQLite says, without the statement: who wrote it has it.
+fn message(error: &rusqlite::Error) -> String {
+    if let rusqlite::Error::SqlInputError { msg, offset, .. } = error {
+        return format!("{msg} (at character {offset})");
+    }
+    error.to_string()
 }
 
 fn nothing() -> DatabaseError {

@@ -9,7 +9,7 @@ use crate::runtime::journal::unpoisoned;
 
 /// Most calls in one statement of functions that may go over a text again for each of its characters: SQLite cannot be
 /// stopped inside one.
-const MOST_SLOW_CALLS: usize = 32;
+const MOST_SLOW_CALLS: usize = 16;
 
 /// Such functions.
 const SLOW: [&str; 7] = ["glob", "instr", "like", "ltrim", "replace", "rtrim", "trim"];

@@ -25,7 +25,8 @@ def quick_start() -> str:
 def test_the_quick_start_of_the_package_runs_as_it_is_written():
     program = quick_start()
     if VERSION >= (0, 2):
-        # This release refuses the name in its own example before anything is sent.
+        # This release calls its agent `Assistant`, and refuses that before anything is sent: `validate_agent_name`
+        # wants lower case letters, digits and hyphens. The server takes the name.
         program = program.replace('name="Assistant"', 'name="assistant"')
     ran = subprocess.run(
         [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, timeout=SECONDS_A_TEST_MAY_TAKE

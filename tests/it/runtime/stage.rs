@@ -232,7 +232,7 @@ pub(super) fn order(session: Option<&str>, text: &str) -> StartRun {
 
 /// Everything around a runtime.
 pub(super) struct Stage {
-    tape: Tape,
+    pub(super) tape: Tape,
     model: Arc<Puppet>,
     deeds: Deeds,
     clock: Arc<dyn Clock>,
