@@ -11,6 +11,7 @@ use super::agent_body::{AgentBody, AgentForm, Checked, Found, NewAgent};
 use super::body::{Body, Text};
 use super::error::Error;
 use super::ids::{self, AGENT, PublicId};
+use super::page::Query;
 use super::{agent_file, assignment};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
