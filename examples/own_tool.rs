@@ -1,4 +1,5 @@
-//! A capability of one's own, compiled in: a tool, written in Rust, that agent files and the API name as `dice`.
+//! A capability of one's own, compiled in: a tool, written in Rust, that agent files and the API name as `dice`, and a
+//! hook that sees to it that nobody cheats.
 //!
 //! `cargo run --example own_tool`
 #![expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
@@ -6,10 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use runhold::capability::{About, Capability, Contribution, Invocation, Tool};
+use runhold::capability::hooks::Ruling;
+use runhold::capability::{About, Capability, Contribution, Hook, Invocation, Tool};
 use runhold::capability::{egress::Egress, registry::Registry};
 use runhold::domain::spec::CapabilityRef;
-use runhold::domain::tool::{Effect, Gate, ToolResult, ToolSpec};
+use runhold::domain::tool::{Effect, Gate, ToolCall, ToolResult, ToolSpec};
 use serde_json::{Value, json};
 
 struct Dice(About);
@@ -20,7 +22,23 @@ impl Capability for Dice {
     }
 
     fn contribute(&self, _settings: &Value) -> Result<Contribution, String> {
-        Ok(Contribution { tools: vec![Arc::new(Throw(throw()))], ..Contribution::default() })
+        let (tools, hooks): (Vec<Arc<dyn Tool>>, Vec<Arc<dyn Hook>>) =
+            (vec![Arc::new(Throw(throw()))], vec![Arc::new(FairPlay)]);
+        Ok(Contribution { tools, hooks, ..Contribution::default() })
+    }
+}
+
+/// No model gets a die with two sides, whatever the tool itself would do.
+struct FairPlay;
+
+impl Hook for FairPlay {
+    fn before_call(&self, call: &ToolCall) -> Ruling {
+        match call.parsed() {
+            Some(arguments) if call.name == "throw_die" && arguments.get("sides") == Some(&json!(2)) => {
+                Ruling::Refuse("A coin is no die.".into())
+            }
+            Some(_) | None => Ruling::Pass,
+        }
     }
 }
 
@@ -59,8 +77,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dice = Dice(About::new("dice", "Dice", "Throws dice.").listed("Games", "dices"));
     let registry = Registry::builtin(Egress::new()).with(Arc::new(dice));
     let refs = [CapabilityRef { id: "dice".into(), config: Value::Null }];
-    for tool in registry.compose(&refs, &[])?.specs() {
+    let toolbox = registry.compose(&refs, &[])?;
+    for tool in toolbox.specs() {
         println!("{}: {} {}", tool.name, tool.description, tool.parameters);
+    }
+    let arguments = r#"{"sides": 2}"#.to_owned();
+    let mut calls = [ToolCall { id: "1".parse()?, name: "throw_die".into(), arguments }];
+    for refusal in toolbox.hooks.before_calls(&mut calls) {
+        println!("A model that asks for two sides reads: {}", refusal.reason);
     }
     Ok(())
 }

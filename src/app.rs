@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use anyhow::{Context, Result};
+use reqwest::dns::Resolve;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
@@ -22,7 +23,8 @@ use crate::capability::skills::{self, Skill};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ProviderConfig, ProviderKind, RunsConfig};
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
-use crate::llm::openai::{OpenAi, OpenAiConfig};
+use crate::images::Pictures;
+use crate::llm::openai::{OpenAi, OpenAiConfig, Resolver};
 use crate::llm::scripted::{Scripted, ScriptedConfig};
 use crate::llm::secret::Secret;
 use crate::llm::{Model, Models, Patience};
@@ -31,6 +33,8 @@ use crate::runtime::catalog::{Catalog, CheckTools, Fault};
 use crate::runtime::vault::Vault;
 use crate::runtime::workspace::Extension;
 use crate::runtime::{Parts, Runtime};
+use crate::schedules::Schedules;
+use crate::schedules::capability::SessionSchedule;
 use crate::servers::Servers;
 use crate::store::{self, Opened, StoreConfig};
 use crate::triage::Triage;
@@ -59,7 +63,9 @@ impl App {
         let servers = Arc::new(servers(config)?);
         let providers = Arc::new(providers(config));
         let norm = Arc::new(TriageCapability::default());
-        let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), providers.clone()];
+        let schedules = Schedules::default();
+        let extensions: Vec<Arc<dyn Extension>> =
+            vec![servers.clone(), providers.clone(), Arc::new(schedules.clone()), Arc::new(Pictures)];
         let runtime = open(config, config.store, extensions, (&servers, norm.clone())).await?;
         servers.warm();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
@@ -71,17 +77,20 @@ impl App {
             triage.report_failures();
         }
         triage.resume().await?;
+        schedules.keep(&runtime).await?;
         let state = web::Data::new(ApiState {
             runtime: runtime.clone(),
             triage,
             servers,
             providers,
+            schedules,
             tokens: Arc::new(tokens),
             server: ServerInfo {
                 id: config.os_id.clone(),
                 name: Some(config.name.clone()),
                 description: Some(config.description.clone()),
                 version: env!("CARGO_PKG_VERSION").into(),
+                prefix: config.server.prefix.trim_end_matches('/').into(),
             },
             origins: config.server.cors_origins.iter().cloned().collect(),
             limits: Limits {
@@ -95,6 +104,7 @@ impl App {
                     heartbeat: Duration::from_secs(config.server.stream_heartbeat_seconds),
                     cycle: Duration::from_secs(config.server.stream_cycle_seconds),
                 },
+                client_patience: Duration::from_secs(config.server.client_tool_seconds),
                 ..Default::default()
             },
             docs: true,
@@ -185,7 +195,8 @@ fn connections(config: &Config) -> usize {
 /// What cannot be opened or read, in sentences for people.
 pub async fn runtime(config: &Config, store: StoreConfig) -> Result<Runtime> {
     let servers = Arc::new(servers(config)?);
-    let extensions: Vec<Arc<dyn Extension>> = vec![servers.clone(), Arc::new(providers(config))];
+    let extensions: Vec<Arc<dyn Extension>> =
+        vec![servers.clone(), Arc::new(providers(config)), Arc::new(Pictures)];
     let runtime = open(config, store, extensions, (&servers, Arc::default())).await?;
     servers.warm();
     Ok(runtime)
@@ -241,7 +252,9 @@ const SKILLS: &str = "skills";
 fn registry(config: &Config, servers: &Servers) -> Result<Registry> {
     let skills = Skill::load_all(&config.agents.join(SKILLS));
     let skills = skills.map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-    let builtin = Registry::builtin(Egress::new()).with(Arc::new(TriageCapability::default()));
+    let builtin = Registry::builtin(Egress::new())
+        .with(Arc::new(TriageCapability::default()))
+        .with(Arc::new(SessionSchedule::new(None)));
     let with_skills = skills::capabilities(skills).into_iter().fold(builtin, Registry::with);
     Ok(servers.capabilities().fold(with_skills, |registry, server| registry.with(server)))
 }
@@ -303,7 +316,7 @@ fn providers(config: &Config) -> Providers {
 const SIMULATED_PAUSE: Duration = Duration::from_millis(15);
 
 /// What speaks to a provider that an owner keeps.
-fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
+fn connected(address: &Address, guard: Option<Arc<dyn Resolve>>) -> Result<Arc<dyn Model>, String> {
     let bad = |error: &dyn std::fmt::Display| format!("it cannot be set up: {error}");
     Ok(match address.kind {
         Kind::OpenAi => Arc::new(
@@ -312,6 +325,7 @@ fn connected(address: &Address) -> Result<Arc<dyn Model>, String> {
                 api_key: address.api_key.clone(),
                 headers: Vec::new(),
                 patience: Patience::default(),
+                resolver: guard.map(Resolver),
             })
             .map_err(|error| bad(&error))?,
         ),
@@ -329,6 +343,7 @@ fn model(provider: &ProviderConfig) -> Result<Arc<dyn Model>> {
             api_key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
             headers: Vec::new(),
             patience: provider.patience(),
+            resolver: None,
         })?),
         ProviderKind::Scripted => Arc::new(Scripted::new(ScriptedConfig {
             scripts: provider.scripts.clone(),

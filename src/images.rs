@@ -2,6 +2,7 @@
 //!
 //! The chunks are written first, and what makes them a picture last; a crash in between leaves chunks that nobody names.
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use crate::domain::document::{RecordKind, Tags};
 use crate::domain::time::Timestamp;
 use crate::runtime::Error;
 use crate::runtime::documents::{Changes, Document, Documents};
+use crate::runtime::workspace::{Extension, Picture, Workspace};
 
 /// Largest picture, in bytes.
 pub const MAX_BYTES: usize = 20 * 1024 * 1024;
@@ -113,6 +115,34 @@ pub async fn bytes(documents: &Documents, image: &Image) -> Result<Bytes, Error>
         bytes.extend(BASE64.decode(&chunk.base64).map_err(|_| Error::Internal)?);
     }
     Ok(bytes.freeze())
+}
+
+/// Shows models the pictures that owners keep.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pictures;
+
+#[async_trait]
+impl Extension for Pictures {
+    async fn extend(&self, _: &Documents, _: &mut Workspace) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn picture(&self, documents: &Documents, id: Uuid, most_bytes: usize) -> Result<Picture, Error> {
+        let image = match documents.get::<Image>(&id.to_string()).await {
+            Ok(Some(found)) => found.value,
+            Ok(None) | Err(Error::Damaged) => return Ok(Picture::Gone),
+            Err(error) => return Err(error),
+        };
+        if image.size_bytes > most_bytes {
+            return Ok(Picture::TooLarge);
+        }
+        match bytes(documents, &image).await {
+            Ok(bytes) => Ok(Picture::Here { content_type: image.content_type, bytes }),
+            // Taken away, or damaged, since.
+            Err(Error::Internal | Error::Damaged) => Ok(Picture::Gone),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Takes a picture away.

@@ -2,7 +2,7 @@
 //!
 //! Read it from the ground up: [`domain`] names things, [`machine`] decides, [`store`], [`llm`] and
 //! [`capability`] reach outside, [`runtime`] does what the machine decides, [`access`] knows who may come in,
-//! [`triage`] keeps a board of issues, [`servers`] those that speak MCP, [`providers`] who answers, [`images`] pictures, [`api`] translates. [`config`] reads settings, [`app`] wires the parts, [`cli`] is the command line. A module
+//! [`triage`] keeps a board of issues, [`servers`] those that speak MCP, [`providers`] who answers, [`images`] pictures, [`schedules`] what is said later, [`api`] translates. [`config`] reads settings, [`app`] wires the parts, [`cli`] is the command line. A module
 //! sees only the floors below it. `ARCHITECTURE.md` tells the rest.
 //!
 //! To run agents inside another program, begin with [`runtime::Runtime`]; `examples/embed.rs` does it.
@@ -21,6 +21,7 @@ pub mod llm;
 pub mod machine;
 pub mod providers;
 pub mod runtime;
+pub mod schedules;
 pub mod servers;
 pub mod store;
 pub mod triage;

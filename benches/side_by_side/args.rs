@@ -18,9 +18,12 @@ pub(crate) struct Args {
     /// Rounds of each measurement; the median counts.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Sessions stored for the last section.
+    /// Sessions stored for their section.
     #[arg(long)]
     sessions: Option<usize>,
+    /// Issues on the board of the last section.
+    #[arg(long)]
+    issues: Option<usize>,
     /// Milliseconds between two pieces, where the model takes its time.
     #[arg(long)]
     pause_ms: Option<u64>,
@@ -62,6 +65,8 @@ pub(crate) enum Section {
     History,
     /// Many stored sessions.
     Sessions,
+    /// A board with many issues.
+    Issues,
 }
 
 impl fmt::Display for Section {
@@ -73,6 +78,7 @@ impl fmt::Display for Section {
             Self::Open => "open: memory of streams whose model is silent",
             Self::History => "history: runs of a session with 1,000 earlier runs",
             Self::Sessions => "sessions: create, list and read beside many others",
+            Self::Issues => "issues: a triage board with many of them",
         })
     }
 }
@@ -95,6 +101,10 @@ impl Args {
 
     pub(crate) fn sessions(&self) -> usize {
         self.sessions.unwrap_or(if self.quick { 2_000 } else { 100_000 })
+    }
+
+    pub(crate) fn issues(&self) -> usize {
+        self.issues.unwrap_or(if self.quick { 2_000 } else { 100_000 })
     }
 
     pub(crate) fn pause(&self) -> Duration {

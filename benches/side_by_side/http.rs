@@ -167,8 +167,13 @@ fn malformed() -> io::Error {
 
 /// A request with a body, as bytes.
 pub(crate) fn post(path: &str, token: &str, content_type: &str, body: &str) -> Vec<u8> {
+    request("POST", path, token, content_type, body)
+}
+
+/// The same with another method.
+pub(crate) fn request(method: &str, path: &str, token: &str, content_type: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
          content-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

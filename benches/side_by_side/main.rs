@@ -16,6 +16,7 @@ mod child;
 mod figures;
 mod history;
 mod http;
+mod issues;
 mod load;
 mod meter;
 mod model_server;
@@ -87,6 +88,7 @@ async fn measure_sections(args: &Args, report: &mut Report) {
             Section::Open => open_streams::measure(args, &model, report).await,
             Section::History => history::measure(args, &model, report).await,
             Section::Sessions => sessions::measure(args, &model, report).await,
+            Section::Issues => issues::measure(args, &model, report).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,9 @@ pub(crate) struct Runhold {
     pub(crate) child: Child,
     /// From the start of the process to the first 200 of `/health`.
     pub(crate) healthy_after: Duration,
+    binary: PathBuf,
     /// Removed after the child has ended: fields are dropped in this order.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Runhold {
@@ -32,19 +33,33 @@ impl Runhold {
     pub(crate) async fn start(binary: &Path, model: SocketAddr) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         write_definitions(folder.path(), model);
-        let address = free_address();
-        let started = Instant::now();
-        let mut child = spawn(binary, folder.path(), address);
-        while !is_healthy(address).await {
-            if child.has_ended() || started.elapsed() > PATIENCE {
-                let said = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-                eprintln!("{} did not become healthy; it said:\n{said}", binary.display());
-                std::process::exit(2);
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Self { child, healthy_after: started.elapsed(), _folder: folder }
+        let (child, healthy_after) = launch(binary, folder.path()).await;
+        Self { child, healthy_after, binary: binary.into(), folder }
     }
+
+    /// Kills it without a word and starts it again on the same folders.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { child, binary, folder, .. } = self;
+        drop(child);
+        let (child, healthy_after) = launch(&binary, folder.path()).await;
+        Self { child, healthy_after, binary, folder }
+    }
+}
+
+/// Starts the program, waits until it is healthy, and tells how long that took.
+async fn launch(binary: &Path, folder: &Path) -> (Child, Duration) {
+    let address = free_address();
+    let started = Instant::now();
+    let mut child = spawn(binary, folder, address);
+    while !is_healthy(address).await {
+        if child.has_ended() || started.elapsed() > PATIENCE {
+            let said = fs::read_to_string(folder.join("log")).unwrap_or_default();
+            eprintln!("{} did not become healthy; it said:\n{said}", binary.display());
+            std::process::exit(2);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (child, started.elapsed())
 }
 
 fn spawn(binary: &Path, folder: &Path, address: SocketAddr) -> Child {

@@ -16,6 +16,48 @@ pub const TOKEN_PREFIX: &str = "rh_";
 /// Longest name of a token, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
+/// What a token opens of what its owner has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Admin,
+    /// Everything, but it gives nobody capabilities of a high risk.
+    Member,
+}
+
+impl Role {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+
+    /// What both of them open.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Admin, Self::Admin) => Self::Admin,
+            (Self::Member, _) | (_, Self::Member) => Self::Member,
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "admin" => Ok(Self::Admin),
+            "member" => Ok(Self::Member),
+            _ => Err("a role is `admin` or `member`".into()),
+        }
+    }
+}
+
 /// A token as it is kept: everything but the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -23,6 +65,9 @@ pub struct Token {
     pub name: String,
     /// Whose data it opens.
     pub owner: Owner,
+    /// What it opens of that; of tokens from before there were roles, everything.
+    #[serde(default)]
+    pub role: Role,
     /// SHA-256 of the token, in hex.
     pub hash: String,
     /// Its last four characters, to tell tokens apart.
@@ -64,6 +109,7 @@ impl Token {
         Self {
             name: name.into(),
             owner,
+            role: Role::default(),
             hash: hex(&hash(clear.0.as_bytes())),
             ends_with: clear.0.get(end..).unwrap_or_default().into(),
             created,
@@ -168,12 +214,26 @@ impl TokenFile {
         created: Timestamp,
         expires: Option<Timestamp>,
     ) -> Result<Clear, AccessError> {
+        self.create_as(Role::default(), name, owner, (created, expires))
+    }
+
+    /// The same, with a role, made and refused at these times.
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create).
+    pub fn create_as(
+        &self,
+        role: Role,
+        name: &str,
+        owner: Owner,
+        (created, expires): (Timestamp, Option<Timestamp>),
+    ) -> Result<Clear, AccessError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(fits) {
             return Err(AccessError::BadName(name.escape_debug().to_string()));
         }
         let clear = generate(TOKEN_PREFIX)?;
-        let token = Token::of(&clear, name, owner, created, expires);
+        let token = Token { role, ..Token::of(&clear, name, owner, created, expires) };
         self.change(|tokens| {
             if tokens.iter().any(|token| token.name == name && token.is_live(created)) {
                 return Err(AccessError::NameTaken(name.into()));

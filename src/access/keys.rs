@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 
 use super::file::generate;
-use super::{AccessError, Clear, Key, Principal, Token, Tokens};
+use super::{AccessError, Clear, Key, Principal, Role, Token, Tokens};
 use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
 
@@ -25,6 +25,8 @@ pub struct KeyOrder<'a> {
     pub label: &'a str,
     /// What it starts with.
     pub prefix: &'a str,
+    /// What it is to open; no more than its maker's token anyway.
+    pub role: Role,
     /// Until when it is wanted; no longer than its maker's token anyway.
     pub expires: Option<Timestamp>,
 }
@@ -39,6 +41,7 @@ impl Tokens {
         let expires = [order.expires, maker.expires].into_iter().flatten().min();
         let shown = order.prefix.len() + SHOWN;
         let mut token = Token::of(&clear, order.id, maker.owner.clone(), self.clock.now(), expires);
+        token.role = order.role.and(maker.role);
         token.key = Some(Key {
             label: order.label.into(),
             begins_with: clear.reveal().get(..shown).unwrap_or_default().into(),
@@ -100,11 +103,12 @@ mod tests {
     use crate::clock::WallClock;
 
     fn maker(owner: &str, expires: Option<Timestamp>) -> Principal {
-        Principal { owner: owner.parse().unwrap(), name: "first".into(), expires }
+        Principal { owner: owner.parse().unwrap(), name: "first".into(), role: Role::Admin, expires }
     }
 
     fn order(id: &str) -> KeyOrder<'_> {
-        KeyOrder { id, label: "Build server", prefix: "evr_", expires: Some(Timestamp(u64::MAX)) }
+        let expires = Some(Timestamp(u64::MAX));
+        KeyOrder { id, label: "Build server", prefix: "evr_", role: Role::Admin, expires }
     }
 
     #[test]
@@ -115,7 +119,12 @@ mod tests {
         let (acme, other) = (maker("acme", Some(end)), maker("other", None));
         let (token, clear) = tokens.make_key(&acme, order("key_1")).unwrap();
         assert_eq!(token.expires, Some(end));
-        let admitted = Principal { owner: acme.owner.clone(), name: "key_1".into(), expires: Some(end) };
+        let admitted = Principal {
+            owner: acme.owner.clone(),
+            name: "key_1".into(),
+            role: Role::Admin,
+            expires: Some(end),
+        };
         assert_eq!(tokens.verify(clear.reveal().as_bytes()), Some(admitted));
         assert_eq!(tokens.keys(&acme.owner).unwrap(), [token]);
         assert_eq!(tokens.keys(&other.owner).unwrap(), []);
@@ -126,6 +135,17 @@ mod tests {
         ));
         tokens.delete_key(&acme.owner, "key_1").unwrap();
         assert_eq!(tokens.verify(clear.reveal().as_bytes()), None);
+    }
+
+    #[test]
+    fn a_key_opens_no_more_than_its_maker_may() {
+        let data = tempfile::tempdir().unwrap();
+        let (tokens, _) = Tokens::open(data.path(), None, Arc::new(WallClock::default())).unwrap();
+        let admin = maker("acme", None);
+        let narrow = KeyOrder { role: Role::Member, ..order("key_1") };
+        assert_eq!(tokens.make_key(&admin, narrow).unwrap().0.role, Role::Member);
+        let member = Principal { role: Role::Member, ..admin };
+        assert_eq!(tokens.make_key(&member, order("key_2")).unwrap().0.role, Role::Member);
     }
 
     #[test]

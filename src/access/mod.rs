@@ -15,7 +15,7 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::clock::Clock;
 use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
-pub use file::{AccessError, Clear, Key, TOKEN_PREFIX, Token, TokenFile};
+pub use file::{AccessError, Clear, Key, Role, TOKEN_PREFIX, Token, TokenFile};
 use file::{Hash, Stamp, hash, unhex};
 pub use keys::{KeyOrder, MAX_KEYS};
 
@@ -29,6 +29,8 @@ pub struct Principal {
     pub owner: Owner,
     /// The token's name.
     pub name: String,
+    /// What it opens of that.
+    pub role: Role,
     /// From when on the token is refused.
     pub expires: Option<Timestamp>,
 }
@@ -65,7 +67,8 @@ impl Tokens {
         let configured = match configured.map(str::trim) {
             Some("") => return Err(AccessError::Empty),
             Some(text) => {
-                let principal = Principal { owner: owner.clone(), name: "configured".into(), expires: None };
+                let (name, role) = ("configured".into(), Role::Admin);
+                let principal = Principal { owner: owner.clone(), name, role, expires: None };
                 Some((principal, hash(text.as_bytes())))
             }
             None => None,
@@ -92,7 +95,7 @@ impl Tokens {
             let same = hash.ct_eq(&presented) & Choice::from(u8::from(token.is_live(now)));
             if bool::from(same) {
                 let (owner, name) = (token.owner.clone(), token.name.clone());
-                found = Some(Principal { owner, name, expires: token.expires });
+                found = Some(Principal { owner, name, role: token.role, expires: token.expires });
             }
         }
         if let Some((principal, hash)) = &self.configured
@@ -161,7 +164,7 @@ mod tests {
     }
 
     fn who(owner: &str, name: &str) -> Principal {
-        Principal { owner: owner.parse().unwrap(), name: name.into(), expires: None }
+        Principal { owner: owner.parse().unwrap(), name: name.into(), role: Role::Admin, expires: None }
     }
 
     #[test]
@@ -204,6 +207,21 @@ mod tests {
         let first = first.unwrap();
         TokenFile::in_folder(data.path()).revoke("first", Timestamp(2)).unwrap();
         assert_eq!(looked_again(&tokens).verify(first.reveal().as_bytes()), None);
+    }
+
+    #[test]
+    fn a_token_has_the_role_it_was_made_with_and_one_from_before_there_were_roles_is_an_admins() {
+        let data = tempfile::tempdir().unwrap();
+        let file = TokenFile::in_folder(data.path());
+        let times = (Timestamp(1), None);
+        let member = file.create_as(Role::Member, "ci", "acme".parse().unwrap(), times).unwrap();
+        let old = file.create("old", "acme".parse().unwrap(), Timestamp(1), None).unwrap();
+        let path = data.path().join("tokens.json");
+        let without = fs::read_to_string(&path).unwrap().replace("\"role\": \"admin\",", "");
+        fs::write(&path, without).unwrap();
+        let (tokens, _) = open(data.path(), None);
+        let role = |clear: &Clear| tokens.verify(clear.reveal().as_bytes()).map(|found| found.role);
+        assert_eq!((role(&member), role(&old)), (Some(Role::Member), Some(Role::Admin)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::problem::Problem;
-use crate::access::Principal;
+use crate::access::{Principal, Role};
 use crate::domain::id::Owner;
 
 /// Who calls. Only the bearer middleware makes one, so whoever holds one was let in.
@@ -27,6 +27,11 @@ impl Caller {
     /// Who it is.
     pub fn principal(&self) -> &Principal {
         &self.0
+    }
+
+    /// Whether the caller may give agents and sessions capabilities of a high risk.
+    pub fn is_admin(&self) -> bool {
+        self.0.role == Role::Admin
     }
 
     /// The name of the token, for logs.

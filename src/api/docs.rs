@@ -7,7 +7,7 @@ use actix_web::http::header::{
 use actix_web::web::{self, Bytes, ServiceConfig};
 
 use super::endpoint::{Endpoint, mount};
-use super::{ServerInfo, agentos, everruns};
+use super::{ServerInfo, agentos, everruns, triage};
 
 const PAGE: &str = include_str!("docs/index.html");
 const SCRIPT: &str = include_str!("docs/app.js");
@@ -17,7 +17,7 @@ const ICON: &str = include_str!("docs/icon.svg");
 /// What the page may load: itself.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Mounts `/openapi.json`, the Everruns surface's description, and the page at `/docs` and `/redoc`.
+/// Mounts `/openapi.json`, the other surfaces' descriptions, and the page at `/docs` and `/redoc`.
 pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
     let page = || async { file("text/html; charset=utf-8", PAGE) };
     let script = || async { file("text/javascript; charset=utf-8", SCRIPT) };
@@ -31,10 +31,13 @@ pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
         Endpoint::get("/docs/icon.svg", icon),
     ];
     mount(pages, routes);
-    for (path, document) in
-        [("/openapi.json", agentos::document(server)), (everruns::DOCUMENT_PATH, everruns::document(server))]
-    {
-        let document = Bytes::from(document.to_json().unwrap_or_default());
+    let documents = [
+        ("/openapi.json", agentos::document(server).to_json()),
+        (everruns::DOCUMENT_PATH, everruns::document(server).to_json()),
+        (triage::DOCUMENT_PATH, serde_json::to_string(&triage::document(server))),
+    ];
+    for (path, document) in documents {
+        let document = Bytes::from(document.unwrap_or_default());
         let document = move || {
             let document = document.clone();
             async move { HttpResponse::Ok().content_type("application/json").body(document) }

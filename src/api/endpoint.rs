@@ -56,6 +56,8 @@ pub enum ParameterKind {
     Text,
     /// Text that must be there.
     RequiredText,
+    /// Text; may be repeated.
+    Texts,
     /// One of these, in any case; may be repeated.
     Choices(&'static [&'static str]),
     /// A whole number of at least this.
@@ -76,9 +78,11 @@ impl Parameter {
 }
 
 impl ParameterKind {
-    fn schema(self) -> Value {
+    /// As JSON Schema has it.
+    pub fn schema(self) -> Value {
         match self {
             Self::Text | Self::RequiredText => json!({ "type": "string" }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Self::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
             Self::Number(least) => json!({ "type": "integer", "minimum": least }),
             Self::Flag => json!({ "type": "boolean" }),
@@ -162,6 +166,32 @@ impl Endpoint {
         self
     }
 
+    /// The same below another path, whose places it names too.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        for place in prefix.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            let place = described(place, ParameterKind::RequiredText, "", ParameterIn::Path);
+            self.operation = self.operation.parameter(place);
+        }
+        self.path = format!("{prefix}{}", self.path);
+        self
+    }
+
+    /// The same in another group, under another name.
+    #[must_use]
+    pub fn renamed(mut self, id: &str, tag: &str) -> Self {
+        self.operation = self.operation.operation_id(Some(id)).tags(Some([tag]));
+        self
+    }
+
+    /// Takes this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, about: &str) -> Self {
+        self.operation =
+            self.operation.parameter(described(name, ParameterKind::Text, about, ParameterIn::Header));
+        self
+    }
+
     /// Needs no token. Says so only: the door's own list decides.
     #[must_use]
     pub fn open(mut self) -> Self {
@@ -172,8 +202,8 @@ impl Endpoint {
     /// Carries out once what comes under one `Idempotency-Key`. Says so only: the handler takes the claim.
     #[must_use]
     pub fn once(mut self) -> Self {
-        let about = "1 to 255 visible ASCII characters. The same request under the same key within 24 hours is \
-                     carried out once, and answered as it was the first time. Its run goes on without its client.";
+        let about = "1 to 255 visible ASCII characters. The same request of the same caller under the same key within \
+                     24 hours is carried out once, and answered as it was the first time. Its run goes on without its client.";
         let header = described(once::HEADER, ParameterKind::Text, about, ParameterIn::Header);
         self.operation = self.operation.parameter(header);
         self.once = true;
@@ -197,10 +227,22 @@ impl Endpoint {
     /// Takes a JSON body.
     #[must_use]
     pub fn reads<T: ToSchema>(mut self, required: bool) -> Self {
-        let content = ContentBuilder::new().schema(Some(self.reference::<T>())).build();
+        let schema = self.reference::<T>();
+        self.body([("application/json", schema)], required)
+    }
+
+    /// Takes a body of one of these content types, each of a schema that the surface's document holds under a name.
+    #[must_use]
+    pub fn takes<const N: usize>(self, kinds: [(&str, &str); N], required: bool) -> Self {
+        self.body(kinds.map(|(kind, name)| (kind, Ref::from_schema_name(name).into())), required)
+    }
+
+    fn body<const N: usize>(mut self, kinds: [(&str, RefOr<Schema>); N], required: bool) -> Self {
         let required = if required { Required::True } else { Required::False };
-        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required));
-        self.operation = self.operation.request_body(Some(body.build()));
+        let body = kinds.into_iter().fold(RequestBodyBuilder::new(), |body, (kind, schema)| {
+            body.content(kind, ContentBuilder::new().schema(Some(schema)).build())
+        });
+        self.operation = self.operation.request_body(Some(body.required(Some(required)).build()));
         self
     }
 
@@ -235,7 +277,18 @@ impl Endpoint {
     /// Answers with JSON of this type.
     #[must_use]
     pub fn answers<T: ToSchema>(mut self, status: &str, about: &str) -> Self {
-        let content = ContentBuilder::new().schema(Some(self.reference::<T>())).build();
+        let schema = self.reference::<T>();
+        self.responds(status, about, schema)
+    }
+
+    /// Answers with JSON of a schema that the surface's document holds under this name.
+    #[must_use]
+    pub fn tells(self, status: &str, about: &str, name: &str) -> Self {
+        self.responds(status, about, Ref::from_schema_name(name).into())
+    }
+
+    fn responds(mut self, status: &str, about: &str, schema: RefOr<Schema>) -> Self {
+        let content = ContentBuilder::new().schema(Some(schema)).build();
         let response = ResponseBuilder::new().description(about).content("application/json", content);
         self.operation = self.operation.response(status, response.build());
         self

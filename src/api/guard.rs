@@ -19,13 +19,13 @@ use super::caller::Caller;
 use super::dress::{self, Dress};
 use super::pace::Floor;
 use super::problem::Problem;
-use super::{everruns, unread};
+use super::{everruns, prefix, triage, unread};
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What anybody may ask; `OPTIONS` beside it, on every path. A socket asks for the token itself.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 16] = [
     "/",
     "/health",
     "/info",
@@ -36,6 +36,7 @@ const OPEN: [&str; 15] = [
     "/redoc",
     "/openapi.json",
     everruns::DOCUMENT_PATH,
+    triage::DOCUMENT_PATH,
     "/workflows/ws",
     "/v1/auth/config",
     "/v1/auth/login",
@@ -53,8 +54,16 @@ pub(super) async fn finish(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id();
     let held = Rc::new((unread::hold(&mut request), Floor::take(&request)));
-    let is_last = request.app_data::<web::Data<ApiState>>().is_some_and(|state| state.runtime.is_stopping());
+    let state = request.app_data::<web::Data<ApiState>>().cloned();
+    let is_last = state.as_ref().is_some_and(|state| state.runtime.is_stopping());
+    let is_here = prefix::take_off(&mut request, state.as_ref().map_or("", |state| &state.server.prefix));
     let dress = dress::of(request.path());
+    if !is_here {
+        let mut response = dress(&Problem::not_found("Not Found"));
+        mark(response.head_mut(), &id, is_last);
+        let response = request.into_response(response);
+        return Ok(response.map_body(|_, body| unread::until_written(held, body)));
+    }
     match next.call(request).await {
         Ok(mut response) => {
             mark(response.response_mut().head_mut(), &id, is_last);

@@ -12,11 +12,13 @@ mod docs;
 mod dress;
 pub mod endpoint;
 pub mod everruns;
+pub mod failures;
 pub mod fields;
 pub mod form;
 mod guard;
 pub mod once;
 mod pace;
+mod prefix;
 pub mod problem;
 pub mod server;
 pub mod sse;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
@@ -38,6 +41,7 @@ use tokio::sync::Semaphore;
 use crate::access::Tokens;
 use crate::providers::Providers;
 use crate::runtime::Runtime;
+use crate::schedules::Schedules;
 use crate::servers::Servers;
 use crate::triage::Triage;
 use body::Limits;
@@ -51,6 +55,8 @@ pub struct ApiState {
     pub triage: Triage,
     /// Who answers.
     pub providers: Arc<Providers>,
+    /// What is said to sessions later.
+    pub schedules: Schedules,
     /// The servers that speak MCP.
     pub servers: Arc<Servers>,
     /// Knows who may come in.
@@ -80,6 +86,15 @@ pub struct ServerInfo {
     pub description: Option<String>,
     /// Of the program.
     pub version: String,
+    /// Stands before every path: empty, or as in `/api`.
+    pub prefix: String,
+}
+
+impl ServerInfo {
+    /// Where paths of a description begin, if that is not the root.
+    fn servers(&self) -> Option<Vec<utoipa::openapi::Server>> {
+        (!self.prefix.is_empty()).then(|| vec![utoipa::openapi::Server::new(&self.prefix)])
+    }
 }
 
 /// Where Agno's own front ends live; allowed without being configured.
@@ -134,13 +149,17 @@ async fn nowhere() -> Result<&'static str, Problem> {
     Err(Problem::not_found("Not Found"))
 }
 
+/// Whether a page of this origin may call, where these are configured.
+pub(crate) fn is_allowed(configured: &BTreeSet<String>, origin: &HeaderValue) -> bool {
+    let is_known = |origin: &str| AGNO_ORIGINS.contains(&origin) || configured.contains(origin);
+    origin.to_str().is_ok_and(|origin| origin != "*" && is_known(origin))
+}
+
 /// Exact origins only: with credentials, `*` would let every page in.
 fn cors(configured: &BTreeSet<String>) -> Cors {
-    let mut origins = configured.clone();
-    origins.remove("*");
-    origins.extend(AGNO_ORIGINS.map(String::from));
+    let configured = configured.clone();
     Cors::default()
-        .allowed_origin_fn(move |origin, _| origin.to_str().is_ok_and(|origin| origins.contains(origin)))
+        .allowed_origin_fn(move |origin, _| is_allowed(&configured, origin))
         .allow_any_method()
         .allow_any_header()
         .expose_any_header()

@@ -12,8 +12,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::caller::Caller;
 use super::problem::{Problem, Violation};
-use crate::domain::id::Owner;
 use crate::domain::once::{Fingerprint, Once, OnceKey};
 use crate::runtime::{Claim, Runtime};
 
@@ -25,32 +25,38 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The request's key, if it has one.
 #[derive(Debug)]
-pub struct OnceHeader(HttpRequest);
+pub struct OnceHeader(Option<HttpRequest>);
 
 impl FromRequest for OnceHeader {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(request.clone())))
+        ready(Ok(Self(Some(request.clone()))))
     }
 }
 
 impl OnceHeader {
-    /// Claims the request for this owner; the body was read by then. Waits while the same request is being carried
-    /// out, so that the later one finds what the earlier made.
+    /// Of a request that has none, whatever its header says.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Claims the request for its caller, whose own the key is; the body was read by then. Waits while the same
+    /// request is being carried out, so that the later one finds what the earlier made.
     ///
     /// # Errors
     /// 422 for a key that is none, 409 for one that was used for another request.
-    pub async fn claim(&self, runtime: &Runtime, owner: &Owner) -> Result<Claim, Problem> {
-        match self.read()? {
-            Some(once) => Ok(runtime.claim(owner, &once).await?),
+    pub async fn claim(&self, runtime: &Runtime, caller: &Caller) -> Result<Claim, Problem> {
+        match self.read(caller)? {
+            Some(once) => Ok(runtime.claim(caller.owner(), &once).await?),
             None => Ok(Claim::none()),
         }
     }
 
-    fn read(&self) -> Result<Option<Once>, Problem> {
-        let mut keys = self.0.headers().get_all(KEY);
+    fn read(&self, caller: &Caller) -> Result<Option<Once>, Problem> {
+        let Some(request) = &self.0 else { return Ok(None) };
+        let mut keys = request.headers().get_all(KEY);
         let Some(key) = keys.next() else { return Ok(None) };
         if keys.next().is_some() {
             return Err(wrong("must be sent once"));
@@ -58,7 +64,7 @@ impl OnceHeader {
         // Bytes that are no text stand for themselves here: the key's own check refuses them.
         let key: OnceKey =
             String::from_utf8_lossy(key.as_bytes()).parse().map_err(|reason| wrong(&format!("{reason}")))?;
-        Ok(Some(Once { key, fingerprint: fingerprint(&self.0) }))
+        Ok(Some(Once { key, by: caller.name().to_owned(), fingerprint: fingerprint(request) }))
     }
 }
 

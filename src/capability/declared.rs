@@ -12,6 +12,9 @@ use super::{About, Capability, CapabilityKind, Contribution, Invocation, Risk, T
 use crate::domain::spec::{DeclaredTool, ToolAction};
 use crate::domain::tool::{ToolResult, ToolSpec};
 
+/// What ids of these capabilities begin with.
+pub(super) const PREFIX: &str = "declarative:";
+
 /// The tool a declaration describes.
 ///
 /// # Errors
@@ -63,7 +66,7 @@ impl Declared {
             ToolAction::Http { .. } => (Risk::Medium, "webhook"),
             ToolAction::External => return Ok(None),
         };
-        let id = format!("declarative:{}", declared.name);
+        let id = format!("{PREFIX}{}", declared.name);
         let about = About::new(id, declared.name.clone(), declared.description.clone());
         let about = About { kind: CapabilityKind::Declared, ..about.listed("Declared", icon).risking(risk) };
         Ok(Some(Self { about, tool: tool(declared, egress, environment)? }))

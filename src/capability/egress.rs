@@ -17,6 +17,7 @@ use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, LAST_MODIFIED, LOCATION};
 use reqwest::{Client, Method, Url, redirect};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use reach::Reach;
 
@@ -57,11 +58,20 @@ pub struct Limits {
     pub deadline: Duration,
     /// Bytes of the answer's body that are kept.
     pub body_bytes: usize,
+    /// From each request, where it led included, to the head of its answer; no more than the deadline anyway.
+    pub head: Duration,
+    /// Whether a body that is not whole by then is cut there, and no error.
+    pub cut_late: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(30), body_bytes: MAX_RESULT_BYTES }
+        Self {
+            deadline: Duration::from_secs(30),
+            body_bytes: MAX_RESULT_BYTES,
+            head: Duration::MAX,
+            cut_late: false,
+        }
     }
 }
 
@@ -82,6 +92,8 @@ pub struct Response {
     pub body: Bytes,
     /// Whether there was more.
     pub cut: bool,
+    /// Whether the rest did not come in time.
+    pub late: bool,
 }
 
 /// Why nothing came back: sentences a model may read, without addresses, headers or bodies.
@@ -113,6 +125,14 @@ pub enum EgressError {
     /// It ended in the middle, or was no HTTP.
     #[error("the connection to `{0}` broke")]
     Broken(String),
+    /// Nothing at all in time.
+    #[error("`{host}` did not begin to answer within {after:?}")]
+    Silent {
+        /// As in the URL.
+        host: String,
+        /// So long.
+        after: Duration,
+    },
     /// Too slow.
     #[error("no complete answer within {0:?}")]
     TimedOut(Duration),
@@ -159,9 +179,18 @@ impl Egress {
         reach: &Reach,
         limits: Limits,
     ) -> Result<Response, EgressError> {
-        tokio::time::timeout(limits.deadline, self.follow(request, reach, limits.body_bytes))
-            .await
-            .unwrap_or(Err(EgressError::TimedOut(limits.deadline)))
+        let end = Instant::now() + limits.deadline;
+        let late = |_| EgressError::TimedOut(limits.deadline);
+        let answer = timeout_at(end, self.follow(request, reach, limits.head)).await.map_err(late)??;
+        collect(answer, limits, end).await
+    }
+
+    /// The resolver of a client for this URL and no other: it gives out only addresses that may be connected to.
+    ///
+    /// # Errors
+    /// The URL may not be asked for.
+    pub fn resolver(url: &Url, reach: &Reach) -> Result<Arc<dyn Resolve>, EgressError> {
+        Ok(Arc::new(Guard(reach.passage(url)?)))
     }
 
     /// A client for this URL and no other, for a protocol that speaks HTTP itself. It follows no redirect, and has no
@@ -173,18 +202,28 @@ impl Egress {
         self.client(reach.passage(url)?).await
     }
 
-    async fn follow(&self, mut request: Request, reach: &Reach, max: usize) -> Result<Response, EgressError> {
+    async fn follow(
+        &self,
+        mut request: Request,
+        reach: &Reach,
+        head: Duration,
+    ) -> Result<reqwest::Response, EgressError> {
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.hop(&request, reach).await?;
+            let response = self.hop(&request, reach, head).await?;
             match redirected(&request, &response)? {
                 Some(next) => request = next,
-                None => return collect(response, max).await,
+                None => return Ok(response),
             }
         }
         Err(EgressError::TooManyRedirects)
     }
 
-    async fn hop(&self, request: &Request, reach: &Reach) -> Result<reqwest::Response, EgressError> {
+    async fn hop(
+        &self,
+        request: &Request,
+        reach: &Reach,
+        head: Duration,
+    ) -> Result<reqwest::Response, EgressError> {
         let passage = reach.passage(&request.url)?;
         let client = self.client(passage).await?;
         let mut sent =
@@ -192,7 +231,9 @@ impl Egress {
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
-        sent.send().await.map_err(|error| explain(&error, &request.url))
+        let silent = |_| EgressError::Silent { host: host_of(&request.url), after: head };
+        let answer = timeout(head, sent.send()).await.map_err(silent)?;
+        answer.map_err(|error| explain(&error, &request.url))
     }
 
     /// The client for a passage. Building one reads the system's TLS roots, so it is kept, and built off the
@@ -260,8 +301,12 @@ fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
         }
         source = cause.source();
     }
-    let host = url.host_str().unwrap_or_default().to_owned();
+    let host = host_of(url);
     if error.is_connect() { EgressError::Unreachable(host) } else { EgressError::Broken(host) }
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
 }
 
 /// The request a redirect asks for, if the answer is one.
@@ -269,7 +314,7 @@ fn redirected(request: &Request, response: &reqwest::Response) -> Result<Option<
     let status = response.status().as_u16();
     let location = response.headers().get(LOCATION);
     let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, location) else { return Ok(None) };
-    let from = || request.url.host_str().unwrap_or_default().to_owned();
+    let from = || host_of(&request.url);
     let location = std::str::from_utf8(location.as_bytes()).map_err(|_| EgressError::BadRedirect(from()))?;
     let url = request.url.join(location).map_err(|_| EgressError::BadRedirect(from()))?;
 
@@ -286,7 +331,7 @@ fn redirected(request: &Request, response: &reqwest::Response) -> Result<Option<
     }
     if next.url.origin() != request.url.origin() {
         if !matches!(next.method, Method::GET | Method::HEAD) {
-            let to = next.url.host_str().unwrap_or_default().to_owned();
+            let to = host_of(&next.url);
             return Err(EgressError::NotSentOn { from: from(), to, method: next.method });
         }
         next.headers.clear();
@@ -294,7 +339,11 @@ fn redirected(request: &Request, response: &reqwest::Response) -> Result<Option<
     Ok(Some(next))
 }
 
-async fn collect(mut response: reqwest::Response, max: usize) -> Result<Response, EgressError> {
+async fn collect(
+    mut response: reqwest::Response,
+    limits: Limits,
+    end: Instant,
+) -> Result<Response, EgressError> {
     let url = response.url().clone();
     let status = response.status().as_u16();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -302,16 +351,25 @@ async fn collect(mut response: reqwest::Response, max: usize) -> Result<Response
     let last_modified = header(LAST_MODIFIED);
     let filename = header(CONTENT_DISPOSITION).as_deref().and_then(filename);
     let mut body = Vec::new();
-    let mut cut = false;
-    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error, &url))? {
-        let room = max - body.len();
+    let (mut cut, mut late) = (false, false);
+    loop {
+        let chunk = match timeout_at(end, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| explain(&error, &url))?,
+            Err(_) if limits.cut_late => {
+                (cut, late) = (true, true);
+                break;
+            }
+            Err(_) => return Err(EgressError::TimedOut(limits.deadline)),
+        };
+        let Some(chunk) = chunk else { break };
+        let room = limits.body_bytes - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if chunk.len() > room {
             cut = true;
             break;
         }
     }
-    Ok(Response { url, status, content_type, last_modified, filename, body: body.into(), cut })
+    Ok(Response { url, status, content_type, last_modified, filename, body: body.into(), cut, late })
 }
 
 /// The name in a `Content-Disposition`, without any folder.

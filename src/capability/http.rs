@@ -128,7 +128,7 @@ impl Tool for Connected {
             Ok(request) => request,
             Err(reason) => return ToolResult::failed(reason),
         };
-        let limits = Limits { deadline: self.tool.spec.timeout, body_bytes: MAX_BODY };
+        let limits = Limits { deadline: self.tool.spec.timeout, body_bytes: MAX_BODY, ..Limits::default() };
         match self.egress.send(request, &self.tool.reach, limits).await {
             Ok(response) => result(&response, &secrets),
             Err(error) => ToolResult::failed(redacted(error.to_string(), &secrets)),

@@ -8,6 +8,7 @@ pub mod databases;
 mod declared;
 pub mod egress;
 pub mod files;
+pub mod hooks;
 pub mod http;
 pub mod mcp;
 pub mod memory;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 
 pub use self::databases::Databases;
 pub use self::files::Files;
+pub use self::hooks::Hook;
 pub use self::memory::Memory;
 pub use self::storage::Storage;
 use crate::domain::Object;
@@ -174,6 +176,8 @@ pub struct Contribution {
     pub tools: Vec<Arc<dyn Tool>>,
     /// Files that a session with it begins with.
     pub mounts: Vec<Mount>,
+    /// What it does around the work of others.
+    pub hooks: Vec<Arc<dyn Hook>>,
     /// What it can say only when a run begins.
     pub later: Option<Arc<dyn Later>>,
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::declared::Declared;
+use super::declared::{Declared, PREFIX as DECLARED};
 use super::egress::Egress;
 use super::http::Environment;
 use super::toolbox::{Toolbox, violations};
-use super::{Capability, CapabilityStatus, Tool, builtin, declared, toolbox};
+use super::{Capability, CapabilityStatus, Risk, Tool, builtin, declared, toolbox};
 use crate::domain::Object;
 use crate::domain::spec::{Additions, AgentSpec, CapabilityRef, DeclaredTool, Source};
 
@@ -176,6 +176,7 @@ impl Registry {
             let prompts = if at < of_agent { &mut agent_prompts } else { &mut toolbox.prompts };
             prompts.extend(contribution.prompt);
             toolbox.mounts.extend(contribution.mounts);
+            toolbox.hooks.extend(contribution.hooks);
             toolbox.later.extend(contribution.later);
             for tool in contribution.tools {
                 faults.extend(add(&mut toolbox, tool).err());
@@ -188,6 +189,32 @@ impl Registry {
             faults.extend(added.and_then(|tool| add(&mut toolbox, tool)).err());
         }
         toolbox
+    }
+
+    /// The first of these, or of what comes with them, that only an admin may assign: one of a high risk, or a
+    /// declared tool that is not there yet and may be of any.
+    pub fn reserved(&self, refs: &[CapabilityRef]) -> Option<String> {
+        let mut ordered = Vec::new();
+        let refs: Vec<_> = refs.iter().cloned().map(CapabilityRef::named).collect();
+        self.resolve_all(&refs, &mut ordered, &mut Vec::new());
+        let risky = ordered.into_iter().map(|found| found.about()).find(|about| about.risk == Risk::High);
+        let is_to_come = |one: &&CapabilityRef| one.id.starts_with(DECLARED) && self.get(&one.id).is_none();
+        risky
+            .map(|about| about.id.to_string())
+            .or_else(|| refs.iter().find(is_to_come).map(|one| one.id.clone()))
+    }
+
+    /// Whether the settings fit of a capability that has hooks, also without any; of others nothing is said.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check_hooks(&self, one: &CapabilityRef) -> Result<(), ComposeError> {
+        let one = one.clone().named();
+        let Some(capability) = self.get(&one.id) else { return Ok(()) };
+        match contribute(capability.as_ref(), Value::Null) {
+            Ok(usual) if !usual.hooks.is_empty() => contribute(capability.as_ref(), one.config).map(drop),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn resolve_all<'a>(

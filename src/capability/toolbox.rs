@@ -7,10 +7,11 @@ use futures::future::join_all;
 use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
+use super::hooks::Hooks;
 use super::tool_search::{self, MOST_OFFERED, SEARCH_TOOLS, ToolSearch};
 use super::{Host, Later, Mount, Tool};
 use crate::domain::Object;
-use crate::domain::tool::{ToolCall, ToolResult, ToolSpec};
+use crate::domain::tool::{NOT_FOUND, ToolCall, ToolResult, ToolSpec};
 
 /// What an agent's capabilities and declared tools come to. Schemas are compiled once, here: keep it in an
 /// [`Arc`] and share it between runs.
@@ -20,6 +21,8 @@ pub struct Toolbox {
     pub prompts: Vec<String>,
     /// Files that a new session begins with.
     pub mounts: Vec<Mount>,
+    /// What is asked around models and tools.
+    pub hooks: Hooks,
     /// What is to be asked when a run begins.
     pub later: Vec<Arc<dyn Later>>,
     /// By name.
@@ -166,7 +169,7 @@ impl Toolbox {
         self.get(name).ok_or_else(|| {
             let known: Vec<_> = self.tools.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            format!("There is no tool `{}`. Tools: {known}.", shortened(name, 80))
+            format!("{NOT_FOUND}{}\nTools: {known}.", shortened(name, 80))
         })
     }
 }

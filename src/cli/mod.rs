@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::access::Role;
 use crate::config::Config;
 use crate::domain::id::Owner;
 
@@ -88,6 +89,10 @@ enum TokenAction {
         /// Whose data it opens.
         #[arg(long, default_value = "default")]
         owner: Owner,
+        /// What it opens of that: everything, or, for `member`, everything but to give agents and sessions capabilities
+        /// of a high risk.
+        #[arg(long, value_name = "admin|member", default_value = "admin")]
+        role: Role,
         /// When it stops working.
         #[arg(long, value_name = "DAYS")]
         expires: Option<u64>,
@@ -149,8 +154,8 @@ pub fn run() -> ExitCode {
             with(&settings, |config| chat::run(config, &component, session.as_deref()))
         }
         Command::Token { action, settings } => with(&settings, |config| match &action {
-            TokenAction::New { name, owner, expires } => {
-                token::new(&config.data, name, owner.clone(), *expires)
+            TokenAction::New { name, owner, role, expires } => {
+                token::new(&config.data, name, owner.clone(), *role, *expires)
             }
             TokenAction::List => token::list(&config.data),
             TokenAction::Revoke { name } => token::revoke(&config.data, name),

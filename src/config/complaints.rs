@@ -27,6 +27,7 @@ impl Config {
             ("os_id", self.os_id.trim().is_empty().then(|| "must not be empty".into())),
             ("name", self.name.trim().is_empty().then(|| "must not be empty".into())),
             ("default_model", self.check_default_model()),
+            ("server.prefix", check_prefix(&self.server.prefix)),
             ("server.cors_origins", self.server.cors_origins.iter().find_map(|origin| check_origin(origin))),
             ("network.allow_private", Reach::new(None, &self.network.allow_private).err()),
             ("server.json_bytes", at_least_one(self.server.json_bytes)),
@@ -40,6 +41,7 @@ impl Config {
             ("server.most_streams", at_least_one(self.server.most_streams)),
             ("server.stream_heartbeat_seconds", a_time(self.server.stream_heartbeat_seconds)),
             ("server.stream_cycle_seconds", a_time(self.server.stream_cycle_seconds)),
+            ("server.client_tool_seconds", a_time(self.server.client_tool_seconds)),
             ("runs.most_at_once", at_least_one(self.runs.most_at_once)),
         ];
         let complaint = |(key, message): (&str, Option<String>)| {
@@ -81,6 +83,18 @@ fn check_origin(origin: &str) -> Option<String> {
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     let fits = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']));
     (!fits).then(|| format!("`{origin}` is no origin; write it as in `https://example.org`, without a path"))
+}
+
+/// Segments of letters that need no escape, so that it can be compared as it comes.
+fn check_prefix(prefix: &str) -> Option<String> {
+    let plain = |part: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        !matches!(part, "" | "." | "..") && part.chars().all(letter)
+    };
+    let fits = prefix.is_empty()
+        || prefix.strip_prefix('/').is_some_and(|rest| rest.trim_end_matches('/').split('/').all(plain))
+        || prefix == "/";
+    (!fits).then(|| format!("`{prefix}` is no beginning of a path; write it as in `/api`"))
 }
 
 fn at_least_one(number: usize) -> Option<String> {

@@ -22,7 +22,10 @@ const NO_KEYS: [&str; 5] =
     ["RUNHOLD_CONFIG", "RUNHOLD_IDEMPOTENCY_KEY", "RUNHOLD_RUN", "RUNHOLD_SESSION", "RUNHOLD_USER"];
 
 /// Names that other servers gave to what is a key here, and the variable of that key, which counts before them.
-const OTHER_NAMES: [(&str, &str); 2] = [
+const OTHER_NAMES: [(&str, &str); 5] = [
+    ("API_PREFIX", "RUNHOLD_SERVER__PREFIX"),
+    ("PORT", "RUNHOLD_PORT"),
+    ("CORS_ALLOWED_ORIGINS", "RUNHOLD_SERVER__CORS_ORIGINS"),
     ("SSE_HEARTBEAT_INTERVAL_SECS", "RUNHOLD_SERVER__STREAM_HEARTBEAT_SECONDS"),
     ("SSE_REALTIME_CYCLE_SECS", "RUNHOLD_SERVER__STREAM_CYCLE_SECONDS"),
 ];

@@ -108,6 +108,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// Stands before every path, as in `/api`; nothing where it is empty.
+    pub prefix: String,
     /// Origins of pages that may call the server beside those the surfaces allow.
     pub cors_origins: Vec<String>,
     /// Largest JSON body, in bytes.
@@ -132,6 +134,8 @@ pub struct ServerConfig {
     pub stream_heartbeat_seconds: u64,
     /// After about so long a client of such a stream is asked to come back, in seconds.
     pub stream_cycle_seconds: u64,
+    /// How long a client has to execute a tool of its own, in seconds; then the call counts as failed.
+    pub client_tool_seconds: u64,
 }
 
 /// Other machines.

@@ -83,18 +83,22 @@ impl ProviderConfig {
     }
 }
 
+/// Variables that make the provider `openai`; the first that is set counts.
+const OPENAI_KEYS: [&str; 2] = ["OPENAI_API_KEY", "DEFAULT_OPENAI_API_KEY"];
+
 /// Adds the provider that the environment makes, gives each its key, and says what does not fit.
 pub(super) fn complete(
     providers: &mut BTreeMap<String, ProviderConfig>,
     env: &BTreeMap<String, String>,
 ) -> Vec<Complaint> {
     let variable = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-    if variable("OPENAI_API_KEY").is_some() {
+    let key_name = OPENAI_KEYS.into_iter().find(|name| variable(name).is_some());
+    if key_name.is_some() {
         providers.entry("openai".into()).or_default();
     }
     if let Some(openai) = providers.get_mut("openai").filter(|openai| openai.kind == ProviderKind::OpenAi) {
         openai.base_url.get_or_insert_with(|| variable("OPENAI_BASE_URL").unwrap_or_else(|| OPENAI.into()));
-        openai.api_key_env.get_or_insert_with(|| "OPENAI_API_KEY".into());
+        openai.api_key_env.get_or_insert_with(|| key_name.unwrap_or("OPENAI_API_KEY").into());
     }
     let mut complaints = Vec::new();
     for (name, provider) in providers {

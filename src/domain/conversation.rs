@@ -48,8 +48,12 @@ pub enum Trouble {
     TooLong,
     /// There is nobody to ask.
     NoModel,
-    /// The run reached its own limit.
+    /// The run asked as often as it may.
     Limit,
+    /// The run worked as long as it may.
+    Time,
+    /// The run used as many tokens as it may.
+    Tokens,
     /// The server's own.
     Internal,
     /// Anything else of a model or its provider.
@@ -61,6 +65,8 @@ impl Failure {
     pub fn trouble(&self) -> Trouble {
         match self.code.as_str() {
             "unknown_provider" => Trouble::NoModel,
+            "limit" if self.says(" seconds") => Trouble::Time,
+            "limit" if self.says(" tokens") => Trouble::Tokens,
             "limit" => Trouble::Limit,
             "internal" | INTERRUPTED | "invalid_agent" | "invalid_instructions" => Trouble::Internal,
             _ if ["context_length", "context length", "context window"]
@@ -86,7 +92,9 @@ impl Failure {
             }
             Trouble::TooLong => "I'm sorry, this conversation has become too long for the model.",
             Trouble::NoModel => "I'm sorry, there is no model that could answer.",
-            Trouble::Limit => "I'm sorry, I reached the limit of what I may do for one request.",
+            Trouble::Limit | Trouble::Time | Trouble::Tokens => {
+                "I'm sorry, I reached the limit of what I may do for one request."
+            }
             Trouble::Internal | Trouble::Model => {
                 "I'm sorry, something went wrong while I was answering. Please try again."
             }

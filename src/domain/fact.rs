@@ -9,6 +9,7 @@ mod start;
 use serde::{Deserialize, Serialize};
 
 use super::Object;
+use super::edit::Edit;
 use super::fork::Shared;
 use super::id::{CallId, ModelName, RunId, SessionId};
 use super::message::{Finish, Input, Usage};
@@ -17,7 +18,7 @@ use super::step::{Choice, StepAnswer, StepKey, StepOutput};
 use super::time::Timestamp;
 use super::tool::{ToolCall, ToolResult};
 
-pub use start::{Below, Place, RunOptions, RunStart};
+pub use start::{Below, ModelChoice, Place, RunOptions, RunStart};
 
 /// A place in a session's log; the first entry has 1, and 0 is before it.
 pub type Seq = u64;
@@ -88,6 +89,9 @@ pub enum Fact {
         turn: u32,
         /// Who.
         model: ModelName,
+        /// What capabilities changed of the question.
+        #[serde(default, skip_serializing_if = "Edit::is_empty")]
+        edit: Edit,
     },
     /// Pieces of the answer, in order.
     Said {
@@ -104,7 +108,7 @@ pub enum Fact {
     ModelAnswered {
         /// Which question.
         turn: u32,
-        /// What it wants called.
+        /// What it wants called, with the arguments it is called with.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
         /// Why it stopped.
@@ -143,6 +147,9 @@ pub enum Fact {
     Steered {
         /// What was said.
         input: Input,
+        /// Who answers from now on, if that was said with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        choice: Option<ModelChoice>,
     },
     /// A step of a workflow begins, or is tried again: from here on it may have had effects.
     StepStarted {

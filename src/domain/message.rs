@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Object;
 use super::id::{CallId, ModelName};
@@ -49,6 +50,8 @@ pub enum MediaSource {
     Url(String),
     /// Here, in base64.
     Base64(String),
+    /// Among the pictures that the owner keeps on the server: fetched when a model is asked, and never copied into a log.
+    Kept(Uuid),
 }
 
 /// What a run is asked.
@@ -104,9 +107,19 @@ pub enum Message {
         name: String,
         /// What the model reads.
         content: String,
+        /// What it sees besides.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Media>,
         /// Whether it failed.
         error: bool,
     },
+}
+
+impl Message {
+    /// Whether it is the result of this call.
+    pub fn answers(&self, id: &CallId) -> bool {
+        matches!(self, Self::Tool { call, .. } if call == id)
+    }
 }
 
 /// Tokens, as the provider counted them.

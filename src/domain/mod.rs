@@ -6,6 +6,7 @@
 pub mod conversation;
 pub mod database;
 pub mod document;
+pub mod edit;
 pub mod fact;
 pub mod file;
 pub mod fork;

@@ -51,6 +51,8 @@ impl fmt::Display for Fingerprint {
 pub struct Once {
     /// Chosen by the client.
     pub key: OnceKey,
+    /// Who orders: the same key of somebody else is another.
+    pub by: String,
     /// Of everything that was asked: two orders with one fingerprint are the same order.
     pub fingerprint: Fingerprint,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::CallId;
+use super::message::Media;
 use super::state::Change;
 
 /// What a restart may do with a call whose outcome is not known.
@@ -129,10 +130,16 @@ pub struct ToolResult {
     pub verdict: Verdict,
     /// Text for the model; at most [`MAX_RESULT_BYTES`].
     pub content: String,
+    /// Pictures that belong to it, for models that see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Media>,
     /// What the call changed in the session's state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Change>,
 }
+
+/// How the result of a call begins whose tool is not there; its name follows, to the end of the line.
+pub const NOT_FOUND: &str = "Tool not found: ";
 
 /// How the result of a call begins that was given up because it took too long.
 pub const TIMED_OUT: &str = "the tool took longer than";
@@ -160,7 +167,7 @@ impl ToolResult {
             content.truncate(cut);
             content.push_str(&format!("\n[cut: {cut} of {whole} bytes]"));
         }
-        Self { verdict, content, state: Vec::new() }
+        Self { verdict, content, images: Vec::new(), state: Vec::new() }
     }
 
     /// Whether the model should take it as an error.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
-use super::fact::{Answer, Below, Entry, Fact, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart};
+use super::fact::{
+    Answer, Below, Entry, Fact, INTERRUPTED, ModelChoice, Outcome, Piece, Place, RunOptions, RunStart,
+};
 use super::fork::Origin;
 use super::id::{CallId, RunId, SessionId, UserId};
 use super::message::{Input, Message, Usage};
@@ -146,7 +148,9 @@ impl RunView {
                 self.stored.clone_from(stored);
                 self.history.clone_from(history);
             }
-            Fact::ModelCalled { turn, model } => self.turns.push(Turn::new(*turn, model.clone(), at)),
+            Fact::ModelCalled { turn, model, edit } => {
+                self.turns.push(Turn { edit: edit.clone(), ..Turn::new(*turn, model.clone(), at) });
+            }
             Fact::Said { pieces } => self.hear(at, pieces),
             Fact::ModelAnswered { tool_calls, finish, usage, provider_id, .. } => {
                 if let Some(turn) = self.turns.last_mut() {
@@ -163,7 +167,7 @@ impl RunView {
                 }
             }
             Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubt(call)),
-            Fact::Steered { input } => self.join(at, input),
+            Fact::Steered { input, choice } => self.join(at, input, choice.as_ref()),
             Fact::ToolStarted { call } => self.with_call(call, |found| found.started = Some(at)),
             Fact::ToolFinished { call, result } => {
                 state::apply(&mut self.state, &result.state);
@@ -242,9 +246,16 @@ impl RunView {
         self.with_call(call, |found| (found.started, found.answer, found.doubted) = (None, None, true));
     }
 
-    fn join(&mut self, at: Timestamp, input: &Input) {
+    fn join(&mut self, at: Timestamp, input: &Input, choice: Option<&ModelChoice>) {
         let after = self.said().count();
-        self.steers.push(Steer { at, input: input.clone(), after });
+        self.steers.push(Steer { at, input: input.clone(), choice: choice.cloned(), after });
+    }
+
+    /// How hard the model should think now: as the latest message that chose a model says, else as the run began.
+    pub fn reasoning_effort(&self) -> Option<&str> {
+        let chosen = self.steers.iter().rev().find_map(|steer| steer.choice.as_ref());
+        let effort = chosen.map_or(&self.options.reasoning_effort, |choice| &choice.reasoning_effort);
+        effort.as_deref()
     }
 
     fn count_work(&mut self, at: Timestamp, fact: &Fact) {

@@ -7,12 +7,13 @@ use crate::domain::Object;
 use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Outcome, Piece};
 use crate::domain::id::{CallId, ModelName};
 use crate::domain::message::{Finish, Usage};
-use crate::domain::spec::{self, AgentSpec, Limits, TeamMode};
+use crate::domain::spec::{self, AgentSpec, Limits, Source, TeamMode};
 use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolCall, ToolResult, Verdict};
 use crate::domain::view::{Call, RunView, Turn};
 
-/// So many calls in a row that could not even be tried end the run (promise P16).
+/// So many calls in a row that could not even be tried end the run (promise P16). Of an agent that a client made they do
+/// not: there no tool fails a turn, and the number of questions bounds it.
 const MAX_REFUSED_IN_A_ROW: usize = 3;
 
 /// A question that took the process down so often is not asked again.
@@ -27,6 +28,8 @@ pub struct AgentMachine {
     models: Vec<ModelName>,
     /// How a leader works with its members.
     mode: Option<TeamMode>,
+    /// Who made the agent.
+    source: Source,
     /// Calls whose intent was found in the log without an outcome.
     doubted: BTreeSet<CallId>,
 }
@@ -34,7 +37,14 @@ pub struct AgentMachine {
 impl AgentMachine {
     pub(super) fn new(view: RunView, agent: &AgentSpec) -> Self {
         let models = std::iter::once(&agent.model).chain(&agent.fallback_models).cloned().collect();
-        Self { view, limits: agent.limits, models, mode: None, doubted: BTreeSet::new() }
+        Self {
+            view,
+            limits: agent.limits,
+            models,
+            mode: None,
+            source: agent.source,
+            doubted: BTreeSet::new(),
+        }
     }
 
     /// The same at the head of a team.
@@ -86,15 +96,15 @@ impl AgentMachine {
             News::Prepared { system, state, stored, history, .. } => {
                 vec![Fact::RunPrepared { system, state, stored, history }]
             }
-            News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],
-            News::ModelAnswered { tool_calls, gated, finish, usage, provider_id } => {
-                self.on_answer(tool_calls, &gated, finish, usage, provider_id)
+            News::ModelCalled { turn, model, edit } => vec![Fact::ModelCalled { turn, model, edit }],
+            News::ModelAnswered { tool_calls, gated, refused, finish, usage, provider_id } => {
+                self.on_answer(tool_calls, (&gated, refused), finish, usage, provider_id)
             }
             News::ModelFailed(failure) => self.on_model_failure(failure),
             News::PiecesLost { pieces } => vec![Fact::Lost { pieces }],
             News::ToolFinished { call, result } => self.on_tool_result(call, result),
             News::ToolsDoubted(calls) => self.on_doubt(calls),
-            News::Steered(input) => vec![Fact::Steered { input }],
+            News::Steered(input, choice) => vec![Fact::Steered { input, choice }],
             News::CallsWait(calls) => self.on_calls_wait(&calls),
             News::StepFinished { .. } | News::StepFailed { .. } | News::StepsWait(_) => Vec::new(),
             News::Answered(heard) => self.on_answers(heard),
@@ -110,6 +120,11 @@ impl AgentMachine {
         }
         if let Fact::ToolFinished { call, .. } = fact {
             self.doubted.remove(call);
+        }
+        if let Fact::Steered { choice: Some(choice), .. } = fact
+            && let Some(first) = self.models.first_mut()
+        {
+            first.clone_from(&choice.model);
         }
         if let Fact::ToolDoubted { calls } = fact {
             self.doubted.retain(|call| !calls.contains(call));
@@ -159,7 +174,7 @@ impl AgentMachine {
     fn on_answer(
         &self,
         tool_calls: Vec<ToolCall>,
-        gated: &[CallId],
+        (gated, refused): (&[CallId], Vec<(usize, String)>),
         finish: Finish,
         usage: Usage,
         provider_id: Option<String>,
@@ -178,10 +193,13 @@ impl AgentMachine {
             (true, Some(failure)) => facts.extend(self.end(Outcome::Failed(failure))),
             (true, None) if named.is_empty() => {}
             (true, None) => {
-                let (held, free): (Vec<_>, Vec<_>) =
-                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                let is_made = |at: &usize| refused.iter().all(|(place, _)| place != at);
+                let calls = named.iter().cloned().zip(waits).enumerate();
+                let calls = calls.filter(|(at, _)| is_made(at)).map(|(_, call)| call);
+                let (held, free): (Vec<_>, Vec<_>) = calls.partition(|(_, waits)| *waits);
+                facts.extend(refusals(&named, refused));
                 // Calls that wait for nobody go first; the run waits once they are done.
-                if free.is_empty() {
+                if free.is_empty() && !held.is_empty() {
                     facts.push(Fact::paused(held.into_iter().map(|(call, _)| call).collect()));
                 }
                 facts.extend(free.into_iter().map(|(call, _)| Fact::ToolStarted { call }));
@@ -282,7 +300,7 @@ impl AgentMachine {
         if is_answer && !self.view.has_unread_message() {
             facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
             facts.push(Fact::RunFinished { outcome: Outcome::Completed, state: self.changes_of(&changed) });
-        } else if refused >= MAX_REFUSED_IN_A_ROW {
+        } else if refused >= MAX_REFUSED_IN_A_ROW && self.source == Source::File {
             let message =
                 format!("the model made {refused} tool calls in a row that could not be tried: {why}");
             let outcome = Outcome::Failed(Failure::new("invalid_tool_calls", message));
@@ -371,6 +389,15 @@ impl AgentMachine {
     fn changes_of(&self, state: &Object) -> Vec<crate::domain::state::Change> {
         crate::domain::state::diff(&self.view.stored, state)
     }
+}
+
+/// What is said of calls that are not made: begun and over at once.
+fn refusals(calls: &[CallId], refused: Vec<(usize, String)>) -> impl Iterator<Item = Fact> {
+    refused.into_iter().flat_map(|(at, reason)| {
+        let call = calls.get(at).cloned();
+        let over = |call| Fact::ToolFinished { call, result: ToolResult::failed(reason) };
+        [call.clone().map(|call| Fact::ToolStarted { call }), call.map(over)].into_iter().flatten()
+    })
 }
 
 fn id_of(call: &Call) -> CallId {

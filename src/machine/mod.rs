@@ -13,7 +13,8 @@ pub use workflow::WorkflowMachine;
 use std::time::Duration;
 
 use crate::domain::Object;
-use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, RunStart};
+use crate::domain::edit::Edit;
+use crate::domain::fact::{Answer, Below, Entry, Fact, Failure, ModelChoice, RunStart};
 use crate::domain::id::{CallId, ComponentId, ModelName, RunId};
 use crate::domain::message::{Finish, Input, Usage};
 use crate::domain::spec::{ComponentKind, Spec};
@@ -104,6 +105,8 @@ pub enum News {
         turn: u32,
         /// Whom.
         model: ModelName,
+        /// What capabilities changed of the question.
+        edit: Edit,
     },
     /// The model is done.
     ModelAnswered {
@@ -111,6 +114,8 @@ pub enum News {
         tool_calls: Vec<ToolCall>,
         /// Which of those wait for somebody.
         gated: Vec<CallId>,
+        /// Which are not made, by their places, from 0, and why.
+        refused: Vec<(usize, String)>,
         /// Why it stopped.
         finish: Finish,
         /// What it cost.
@@ -127,8 +132,8 @@ pub enum News {
     },
     /// Calls that may have taken effect, and a person is to be asked.
     ToolsDoubted(Vec<CallId>),
-    /// A message joins the run.
-    Steered(Input),
+    /// A message joins the run, and perhaps says who is to answer from now on.
+    Steered(Input, Option<ModelChoice>),
     /// What came of a tool call.
     ToolFinished {
         /// Which.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Url;
+use reqwest::dns::Resolve;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -53,8 +54,9 @@ pub struct Address {
     pub api_key: Option<Secret>,
 }
 
-/// Makes what speaks to a provider.
-pub type Connect = dyn Fn(&Address) -> Result<Arc<dyn Model>, String> + Send + Sync;
+/// Makes what speaks to a provider, with what finds its addresses: none but those it may be at, whatever its name leads
+/// to at the moment of a connection.
+pub type Connect = dyn Fn(&Address, Option<Arc<dyn Resolve>>) -> Result<Arc<dyn Model>, String> + Send + Sync;
 
 /// A provider of the configuration.
 #[derive(Debug, Clone)]
@@ -95,6 +97,13 @@ impl Providers {
     pub fn check(&self, base_url: &str) -> Result<(), String> {
         let url = Url::parse(base_url).map_err(|_| "base_url is no URL")?;
         Reach::new(None, &self.private)?.check(&url).map_err(|error| error.to_string())
+    }
+
+    fn guard(&self, address: &Address) -> Result<Option<Arc<dyn Resolve>>, String> {
+        let Some(base_url) = &address.base_url else { return Ok(None) };
+        let url = Url::parse(base_url).map_err(|_| "base_url is no URL")?;
+        let reach = Reach::new(None, &self.private)?;
+        Egress::resolver(&url, &reach).map(Some).map_err(|error| error.to_string())
     }
 
     /// Where an owner's provider is.
@@ -148,7 +157,7 @@ impl Providers {
         }
         let reach = Reach::new(None, &private)?;
         let request = Request { headers, ..Request::get(url) };
-        let limits = Limits { deadline: LISTING, body_bytes: MAX_LIST };
+        let limits = Limits { deadline: LISTING, body_bytes: MAX_LIST, ..Limits::default() };
         let answer = self.egress.send(request, &reach, limits).await.map_err(|error| error.to_string())?;
         if answer.status != 200 {
             return Err(format!("it answered with status {}", answer.status));
@@ -173,7 +182,10 @@ impl Providers {
         {
             return Some(model.clone());
         }
-        let made = self.address(documents, provider).and_then(|address| (self.connect)(&address));
+        let made = self.address(documents, provider).and_then(|address| {
+            let guard = self.guard(&address)?;
+            (self.connect)(&address, guard)
+        });
         let model = made.map_err(|reason| {
             tracing::warn!(provider = provider.name, "the provider cannot be asked: {reason}");
         });

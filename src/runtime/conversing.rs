@@ -3,11 +3,13 @@
 
 use super::error::Error;
 use super::receipts::Claim;
+use super::settle::agent_of;
 use super::wake::Told;
-use super::{Inner, Runtime};
+use super::{Inner, Runtime, SessionDetail};
+use crate::domain::fact::ModelChoice;
 use crate::domain::id::{Owner, SessionId};
-use crate::domain::run::{Command, Run, StartRun, Started, Status};
-use crate::domain::spec::{ComponentKind, OnSecondMessage};
+use crate::domain::run::{Command, Run, Session, StartRun, Started, Status};
+use crate::domain::spec::{Additions, ComponentKind, OnSecondMessage};
 use crate::store::Log;
 
 /// The latest runs among which those are that are not over.
@@ -27,7 +29,12 @@ impl Runtime {
         let (runtime, owner) = (self.clone(), owner.clone());
         // On a task of its own, as every start.
         let said = tokio::spawn(async move {
-            if let Some(joined) = runtime.join_waiting(&owner, &order, &claim).await? {
+            let Some(session) = order.session.clone() else {
+                return runtime.start_once(&owner, order, claim).await;
+            };
+            let SessionDetail { session, data } = runtime.session(&owner, &session).await?;
+            let order = runtime.answered(&owner, order, &data.additions).await?;
+            if let Some(joined) = runtime.join_waiting(&owner, &order, session, &claim).await? {
                 return Ok(joined);
             }
             runtime.start_once(&owner, order, claim).await
@@ -35,15 +42,31 @@ impl Runtime {
         said.await.map_err(|_| Error::Internal)?
     }
 
+    /// The order with the model that answers it, also if it joins a run that began with another: the one it wants, the
+    /// session's, or the component's, the first that is there.
+    async fn answered(
+        &self,
+        owner: &Owner,
+        mut order: StartRun,
+        additions: &Additions,
+    ) -> Result<StartRun, Error> {
+        let workspace = self.workspace(owner).await?;
+        let found = workspace.catalog.get(order.kind, &order.component);
+        let wanted = [order.options.model.as_ref(), additions.model.as_ref()];
+        let spec = found.map(|spec| workspace.answered_by(spec, &wanted));
+        let model = spec.and_then(|spec| Some(agent_of(&spec)?.model.clone()));
+        order.options.model = model.or(order.options.model);
+        Ok(order)
+    }
+
     async fn join_waiting(
         &self,
         owner: &Owner,
         order: &StartRun,
+        session: Session,
         claim: &Claim,
     ) -> Result<Option<Started>, Error> {
-        let Some(session) = &order.session else { return Ok(None) };
-        let waiting = self.session(owner, session).await?.session.waiting;
-        let Some(run) = waiting else { return Ok(None) };
+        let Some(run) = session.waiting else { return Ok(None) };
         let stored = match self.0.stored_run(owner, run).await {
             Err(Error::NoRun(_)) => return Ok(None),
             stored => stored?,
@@ -52,11 +75,13 @@ impl Runtime {
         if !same || stored.kind == ComponentKind::Workflow || stored.status != Status::Paused {
             return Ok(None);
         }
-        let told = Told::Instead(order.input.clone());
+        let effort = order.options.reasoning_effort.clone();
+        let choice = order.options.model.clone().map(|model| ModelChoice { model, reasoning_effort: effort });
+        let told = Told::Instead(order.input.clone(), choice);
         match self.0.wake(owner, run, told, claim.clone()).await {
             Ok(seq) => Ok(Some(Started {
                 owner: owner.clone(),
-                session: session.clone(),
+                session: session.id,
                 run,
                 first: stored.first,
                 queued: false,
@@ -95,7 +120,7 @@ impl Inner {
         let log = Log { owner: owner.clone(), session: session.clone() };
         let (mut runs, _) = self.run_page(&log, None, LATEST).await?;
         let waiting = super::records::session_key(owner, session);
-        let header: Option<crate::domain::run::Session> =
+        let header: Option<Session> =
             self.store.get(&waiting).await?.map(|record| super::records::parse(&record)).transpose()?;
         if let Some(run) = header.and_then(|header| header.waiting)
             && runs.iter().all(|known| known.id != run)

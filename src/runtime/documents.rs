@@ -79,11 +79,21 @@ pub struct Listed<D> {
 #[derive(Debug, Default)]
 pub struct Changes {
     puts: Vec<Result<Draft, Error>>,
-    deletes: Vec<(RecordKind, String)>,
+    deletes: Vec<Gone>,
+}
+
+/// Something to be taken away.
+#[derive(Debug)]
+struct Gone {
+    owner: Option<Owner>,
+    kind: RecordKind,
+    id: String,
 }
 
 #[derive(Debug)]
 struct Draft {
+    /// Whose, if it is not whoever writes.
+    owner: Option<Owner>,
     kind: RecordKind,
     id: String,
     expect: Expect,
@@ -113,7 +123,17 @@ impl Changes {
     /// Takes a document away; a missing one is fine.
     #[must_use]
     pub fn delete<D: Document>(mut self, id: &str) -> Self {
-        self.deletes.push((D::KIND, id.to_owned()));
+        self.deletes.push(Gone { owner: None, kind: D::KIND, id: id.to_owned() });
+        self
+    }
+
+    /// The same, of documents that are the server's own: what must be found over all owners, written with what is an
+    /// owner's.
+    #[must_use]
+    pub fn of_server(mut self) -> Self {
+        let server = || Some(Owner::server());
+        self.puts.iter_mut().flatten().for_each(|draft| draft.owner = server());
+        self.deletes.iter_mut().for_each(|gone| gone.owner = server());
         self
     }
 
@@ -136,19 +156,21 @@ impl Changes {
             tracing::error!(kind = kind.0, id, %cause, "a document cannot be written as JSON");
             Error::Internal
         });
-        self.puts.push(body.map(|body| Draft { kind, id, expect, tags: document.tags(), body }));
+        self.puts.push(body.map(|body| Draft { owner: None, kind, id, expect, tags: document.tags(), body }));
         self
     }
 
     /// As records of an owner.
     pub(super) fn into_records(self, owner: &Owner) -> Result<(Vec<Put>, Vec<Key>), Error> {
-        let key = |kind, id| Key { owner: owner.clone(), kind, id };
+        let key =
+            |other: Option<Owner>, kind, id| Key { owner: other.unwrap_or_else(|| owner.clone()), kind, id };
         let puts = self.puts.into_iter().map(|draft| {
-            let Draft { kind, id, expect, tags, body } = draft?;
-            Ok(Put { key: key(kind, id), expect, tags, body: body.into() })
+            let Draft { owner, kind, id, expect, tags, body } = draft?;
+            Ok(Put { key: key(owner, kind, id), expect, tags, body: body.into() })
         });
         let puts = puts.collect::<Result<_, Error>>()?;
-        Ok((puts, self.deletes.into_iter().map(|(kind, id)| key(kind, id)).collect()))
+        let deletes = self.deletes.into_iter().map(|gone| key(gone.owner, gone.kind, gone.id));
+        Ok((puts, deletes.collect()))
     }
 }
 
@@ -187,6 +209,11 @@ impl Documents {
         &self.owner
     }
 
+    /// What stands under them.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// For what the runtime itself holds.
     pub fn downgrade(&self) -> WeakDocuments {
         WeakDocuments { runtime: std::sync::Arc::downgrade(&self.runtime.0), owner: self.owner.clone() }
@@ -204,6 +231,20 @@ impl Documents {
     pub async fn get<D: Document>(&self, id: &str) -> Result<Option<Stored<D>>, Error> {
         let key = Key { owner: self.owner.clone(), kind: D::KIND, id: id.to_owned() };
         self.runtime.store().get(&key).await?.as_ref().map(stored).transpose()
+    }
+
+    /// Several of them by their ids, in that order, each if it is there and can be read.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn several<D: Document>(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<Option<Stored<D>>>, Error> {
+        let key = |id| Key { owner: self.owner.clone(), kind: D::KIND, id };
+        let keys: Vec<Key> = ids.into_iter().map(key).collect();
+        let found = self.runtime.store().get_each(&keys).await?;
+        Ok(found.into_iter().map(|record| stored(record.as_ref()?).ok()).collect())
     }
 
     /// Part of a list of them.
@@ -258,11 +299,25 @@ impl Documents {
         claim: &Claim,
         made: &impl Serialize,
     ) -> Result<(), Error> {
-        if changes.is_empty() && !claim.has_key() {
+        self.write_each_once(changes, [(claim, made)]).await
+    }
+
+    /// The same for several orders that are carried out together.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_each_once<'a, T: Serialize + 'a>(
+        &self,
+        changes: Changes,
+        claims: impl IntoIterator<Item = (&'a Claim, &'a T)>,
+    ) -> Result<(), Error> {
+        let (mut puts, deletes) = changes.into_records(&self.owner)?;
+        for (claim, made) in claims {
+            puts.extend(claim.receipt(made)?);
+        }
+        if puts.is_empty() && deletes.is_empty() {
             return Ok(());
         }
-        let (mut puts, deletes) = changes.into_records(&self.owner)?;
-        puts.extend(claim.receipt(made)?);
         let batch = Batch { puts, deletes, ..Batch::default() };
         self.runtime.store().commit(batch).await.map_err(Error::from)
     }

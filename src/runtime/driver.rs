@@ -28,14 +28,16 @@ use super::lanes::{LiveRun, Place, Stage};
 use super::receipts::Claim;
 use super::settle;
 use super::{Inner, Runtime};
+use crate::capability::hooks::Hooks;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::fact::{Fact, Failure, INTERRUPTED, Seq};
+use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Seq};
 use crate::domain::fork::Origin;
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
 use crate::domain::spec::Spec;
 use crate::domain::time::Timestamp;
+use crate::domain::tool::{ToolResult, Verdict};
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News, Step};
 
@@ -291,7 +293,7 @@ impl Driver {
             if self.machine.next() == Step::Stop {
                 return Ok(());
             }
-            self.record(News::Steered(mail.input))?;
+            self.record(News::Steered(mail.input, mail.choice))?;
             self.claim = mail.claim;
             self.write().await?;
             // Whoever sent it may have gone; it is heard all the same.
@@ -344,6 +346,7 @@ impl Driver {
 
     /// Decides what news from outside mean, for a run that nobody drives yet.
     pub(super) fn take(&mut self, news: News) -> Result<(), Error> {
+        let news = looked_over(&self.toolbox.hooks, self.machine.view(), news);
         self.record(news).map_err(|_| Error::Internal)
     }
 
@@ -401,6 +404,20 @@ impl Driver {
         let below = self.waits_below.or(before.waits_until);
         [own, below].into_iter().flatten().min()
     }
+}
+
+/// News from outside as they are kept: results of calls that clients executed pass what looks at results.
+pub(super) fn looked_over(hooks: &Hooks, view: &RunView, mut news: News) -> News {
+    let News::Answered(heard) = &mut news else { return news };
+    for Answer { call, decision } in &mut heard.answers {
+        if let (Decision::Executed { result, failed }, Some(found)) = (decision, view.call(call)) {
+            let verdict = if *failed { Verdict::Failed } else { Verdict::Done };
+            let kept = hooks.after_call(&found.call, ToolResult::new(verdict, std::mem::take(result)));
+            *failed = kept.is_error();
+            *result = kept.content;
+        }
+    }
+    news
 }
 
 fn out_of_time(seconds: u64) -> News {

@@ -39,11 +39,8 @@ const CHUNK_BYTES: usize = 512 * 1024;
 /// Locks for writers.
 const LOCKS: usize = 256;
 
-/// How often a change is tried that others keep getting in the way of.
-const TRIES: usize = 16;
-
 /// One writer of a session's files at a time, so that what is checked is still so when it is written: that a folder
-/// is there, that a place is free. Sessions share the locks.
+/// is there, that a place is free; and nobody writes to a session that is being taken away. Sessions share the locks.
 pub(super) struct Writers(Box<[Mutex<()>]>);
 
 impl Default for Writers {
@@ -76,6 +73,22 @@ impl Runtime {
         SessionFiles { runtime: self.clone(), documents, session: session.clone() }
     }
 
+    /// The turn to write what a session keeps beside its log. Nobody takes the session away meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`]; what the store says.
+    pub(super) async fn turn_to_write(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+        let turn = self.0.writers.turn(owner, session).await;
+        match self.store().get(&records::session_key(owner, session)).await? {
+            Some(_) => Ok(turn),
+            None => Err(Error::NoSession(session.clone())),
+        }
+    }
+
     /// What is to be taken away with a session, part by part, until there is nothing more.
     pub(super) async fn files_to_forget(&self, owner: &Owner, session: &SessionId) -> Result<Changes, Error> {
         const STEP: usize = 500;
@@ -96,9 +109,13 @@ impl Runtime {
 }
 
 impl SessionFiles {
-    /// The turn to write.
-    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        self.runtime.0.writers.turn(self.documents.owner(), &self.session).await
+    /// The turn to write at this path.
+    async fn turn(&self, path: &FilePath) -> Result<Option<MutexGuard<'_, ()>>, FileError> {
+        let turn = self.runtime.turn_to_write(self.documents.owner(), &self.session).await;
+        turn.map_err(|error| match error {
+            Error::NoSession(_) => FileError::Missing(path.clone()),
+            error => unavailable(error),
+        })
     }
 
     async fn kept(&self, path: &FilePath) -> Result<Option<Stored<Kept>>, FileError> {
@@ -193,13 +210,25 @@ impl SessionFiles {
         Ok(())
     }
 
-    /// One try to write a file whose contents are down; `None` if somebody else was faster.
-    async fn try_write(
+    /// Writes a file, contents first. Whoever calls this has it done whole, though he goes away.
+    async fn write_whole(&self, path: &FilePath, bytes: &[u8], how: Write) -> Result<Written, FileError> {
+        let _turn = self.turn(path).await?;
+        let content = self.put_down(bytes).await?;
+        let written = self.write_put_down(path, (&content, bytes.len() as u64), how).await;
+        if written.is_err() {
+            // What was put down for it belongs to nobody now; if it cannot be taken away, it goes with the session.
+            let _ = self.documents.write(forgetting(Changes::default(), &content)).await;
+        }
+        written
+    }
+
+    /// Writes a file whose contents are down.
+    async fn write_put_down(
         &self,
         path: &FilePath,
         (content, size): (&Content, u64),
         how: Write,
-    ) -> Result<Option<Written>, FileError> {
+    ) -> Result<Written, FileError> {
         let before = self.kept(path).await?;
         match &before {
             Some(kept) if kept.info.folder => return Err(FileError::IsFolder(path.clone())),
@@ -244,16 +273,13 @@ impl SessionFiles {
             Some(before) => changes.replace(before, &after),
             None => changes.create(&after),
         };
-        match self.documents.write(changes).await {
-            Ok(()) => Ok(Some(Written { info: after.info, created: before.is_none() })),
-            Err(Error::Conflict(_)) => Ok(None),
-            Err(error) => Err(unavailable(error)),
-        }
+        self.documents.write(changes).await.map_err(unavailable)?;
+        Ok(Written { info: after.info, created: before.is_none() })
     }
 
     /// Puts what is at `from`, and below it, to `to`; takes it away from where it was if it is moved.
     async fn carry(&self, from: &FilePath, to: &FilePath, moved: bool) -> Result<FileInfo, FileError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn(from).await?;
         let top = self.there(from).await?;
         if self.stat(to).await?.is_some() || to.is_below(from) {
             return Err(FileError::Exists(to.clone()));
@@ -333,44 +359,27 @@ impl Files for SessionFiles {
         if content.len() > MAX_FILE_BYTES {
             return Err(FileError::TooLarge(format!("a file has at most {MAX_FILE_BYTES} bytes")));
         }
-        let size = content.len() as u64;
-        let content = self.put_down(&content).await?;
-        let _turn = self.turn().await;
-        for _ in 0..TRIES {
-            match self.try_write(path, (&content, size), how).await {
-                Ok(Some(written)) => return Ok(written),
-                Ok(None) => {}
-                Err(error) => {
-                    // What was put down for it belongs to nobody now; if it cannot be taken away, it goes with the session.
-                    let _ = self.documents.write(forgetting(Changes::default(), &content)).await;
-                    return Err(error);
-                }
-            }
-        }
-        Err(FileError::Unavailable)
+        let (files, path) = (self.clone(), path.clone());
+        // On a task of its own: a client that goes away in the middle leaves no half of a file behind.
+        let writing = tokio::spawn(async move { files.write_whole(&path, &content, how).await });
+        writing.await.map_err(|_| FileError::Unavailable)?
     }
 
     async fn make_folder(&self, path: &FilePath) -> Result<Written, FileError> {
-        let _turn = self.turn().await;
-        for _ in 0..TRIES {
-            match self.stat(path).await? {
-                Some(info) if info.folder => return Ok(Written { info, created: false }),
-                Some(_) => return Err(FileError::Exists(path.clone())),
-                None => {}
-            }
-            self.check_room().await?;
-            let folder = self.new_folder(path.clone());
-            let mut changes = Changes::default().create(&folder);
-            for above in self.missing_above(path).await? {
-                changes = changes.create(&above);
-            }
-            match self.documents.write(changes).await {
-                Ok(()) => return Ok(Written { info: folder.info, created: true }),
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(unavailable(error)),
-            }
+        let _turn = self.turn(path).await?;
+        match self.stat(path).await? {
+            Some(info) if info.folder => return Ok(Written { info, created: false }),
+            Some(_) => return Err(FileError::Exists(path.clone())),
+            None => {}
         }
-        Err(FileError::Unavailable)
+        self.check_room().await?;
+        let folder = self.new_folder(path.clone());
+        let mut changes = Changes::default().create(&folder);
+        for above in self.missing_above(path).await? {
+            changes = changes.create(&above);
+        }
+        self.documents.write(changes).await.map_err(unavailable)?;
+        Ok(Written { info: folder.info, created: true })
     }
 
     async fn list(&self, path: &FilePath, deep: bool) -> Result<Vec<FileInfo>, FileError> {
@@ -386,7 +395,7 @@ impl Files for SessionFiles {
     }
 
     async fn delete(&self, path: &FilePath, deep: bool) -> Result<(), FileError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn(path).await?;
         let top = if path.is_root() { None } else { Some(self.there(path).await?) };
         let folder = top.as_ref().is_none_or(|top| top.info.folder);
         let below = if folder { self.below(path).await? } else { Vec::new() };

@@ -11,7 +11,7 @@ use super::{Inner, Runtime};
 use crate::capability::{Databases, Files, Host, Memory, Scene, Storage};
 use crate::clock::Clock;
 use crate::domain::Object;
-use crate::domain::id::{Owner, RunId};
+use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::state::{self, Change};
 use crate::domain::view::RunView;
 
@@ -28,19 +28,29 @@ pub(super) struct RunHost {
 
 impl RunHost {
     pub(super) fn new(inner: &Arc<Inner>, owner: &Owner, view: &RunView) -> Self {
-        let (runtime, clock) = (Runtime(inner.clone()), inner.clock.clone());
-        let scene = Scene {
-            owner: owner.clone(),
-            session: view.session.clone(),
-            run: view.run,
-            user: view.user.clone(),
-            now: clock.now(),
-        };
-        let files = runtime.files(owner, &view.session);
-        let databases = runtime.databases(owner, &view.session);
-        let storage = runtime.storage(owner, &view.session);
-        let memory = runtime.memory(owner, view.user.as_ref());
-        Self { scene, files, databases, storage, memory, clock, state: Mutex::new(view.state.clone()) }
+        let runtime = Runtime(inner.clone());
+        let empty = Self::of(&runtime, owner, (view.session.clone(), view.run), view.user.clone());
+        Self { state: Mutex::new(view.state.clone()), ..empty }
+    }
+
+    /// The same where nothing has happened yet.
+    pub(super) fn empty(runtime: &Runtime, owner: &Owner, session: SessionId, run: RunId) -> Self {
+        Self::of(runtime, owner, (session, run), None)
+    }
+
+    fn of(
+        runtime: &Runtime,
+        owner: &Owner,
+        (session, run): (SessionId, RunId),
+        user: Option<UserId>,
+    ) -> Self {
+        let clock = runtime.0.clock.clone();
+        let files = runtime.files(owner, &session);
+        let databases = runtime.databases(owner, &session);
+        let storage = runtime.storage(owner, &session);
+        let memory = runtime.memory(owner, user.as_ref());
+        let scene = Scene { owner: owner.clone(), session, run, user, now: clock.now() };
+        Self { scene, files, databases, storage, memory, clock, state: Mutex::default() }
     }
 
     pub(super) fn run(&self) -> RunId {

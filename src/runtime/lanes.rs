@@ -14,7 +14,7 @@ use super::driver::Driver;
 use super::error::Error;
 use super::journal::unpoisoned;
 use super::receipts::Claim;
-use crate::domain::fact::Seq;
+use crate::domain::fact::{ModelChoice, Seq};
 use crate::domain::id::RunId;
 use crate::domain::message::Input;
 use crate::domain::run::Status;
@@ -39,6 +39,8 @@ pub(super) struct LiveRun {
 pub(super) struct Mail {
     /// What it says.
     pub(super) input: Input,
+    /// Who is to answer from then on, if it says so.
+    pub(super) choice: Option<ModelChoice>,
     /// Written with it.
     pub(super) claim: Claim,
     /// Told its place in the log as soon as it is written.
@@ -142,7 +144,7 @@ impl LiveRun {
     /// [`Error::Busy`] if so many are waiting to be heard.
     pub(super) fn steer(
         &self,
-        input: Input,
+        (input, choice): (Input, Option<ModelChoice>),
         claim: Claim,
         most: usize,
     ) -> Result<Option<oneshot::Receiver<Seq>>, Error> {
@@ -156,7 +158,7 @@ impl LiveRun {
             return Err(busy("too many messages of this session are waiting"));
         }
         let (taken, told) = oneshot::channel();
-        mail.push_back(Mail { input, claim, taken });
+        mail.push_back(Mail { input, choice, claim, taken });
         self.mailed.notify_one();
         Ok(Some(told))
     }

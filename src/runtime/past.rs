@@ -34,7 +34,8 @@ impl PastRun {
                 let calls: usize = tool_calls.iter().map(|call| call.arguments.len()).sum();
                 text.len().saturating_add(reasoning.len()).saturating_add(calls)
             }
-            Message::Tool { content, .. } => content.len(),
+            Message::Tool { content, images, .. } if images.is_empty() => content.len(),
+            Message::Tool { .. } => KEPT_BYTES,
         };
         self.messages.iter().map(bytes).sum::<usize>() < KEPT_BYTES
     }

@@ -18,7 +18,7 @@ use super::error::Error;
 use super::journal::{Dated, unpoisoned};
 use super::records::{self, RECEIPT};
 use super::{Inner, Runtime};
-use crate::domain::document::{Key, Place, Query, Tags};
+use crate::domain::document::{Key, Place, Query, RecordKind, Tags};
 use crate::domain::fact::{Fact, Seq};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::once::{KEPT, Once};
@@ -143,7 +143,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::KeyReused`] if the key stands for another order; what the store says.
     pub async fn claim(&self, owner: &Owner, once: &Once) -> Result<Claim, Error> {
-        let key = records::receipt_key(owner, &once.key);
+        let key = records::receipt_key(owner, once);
         let turn = self.0.receipts.turn(&key.id).lock_owned().await;
         let now = self.now();
         self.sweep_if_due(now);
@@ -157,6 +157,22 @@ impl Runtime {
         }
         let made = receipt.map(|receipt| receipt.made);
         Ok(Claim(Some(Arc::new(Held { key, fingerprint, at: now, expect, made, _turn: turn }))))
+    }
+
+    /// The same for an order of the server's own, for as long as it takes: what was made is kept under this kind and id
+    /// until the caller deletes it.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn claim_for_good(&self, owner: &Owner, kind: RecordKind, id: &str) -> Result<Claim, Error> {
+        let key = Key { owner: owner.clone(), kind, id: id.to_owned() };
+        let turn = self.0.receipts.turn(&key.to_string()).lock_owned().await;
+        let stored = self.store().get(&key).await?;
+        let expect = if stored.is_some() { Expect::Present } else { Expect::Absent };
+        let receipt: Option<Receipt> = stored.as_ref().map(records::parse).transpose()?;
+        let made = receipt.map(|receipt| receipt.made);
+        let (at, fingerprint) = (self.now(), String::new());
+        Ok(Claim(Some(Arc::new(Held { key, fingerprint, at, expect, made, _turn: turn }))))
     }
 
     /// Sweeps expired receipts away, now and then: there is no clock to wait for, so whoever comes starts it.

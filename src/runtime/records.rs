@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use crate::domain::document::{Key, Record, RecordKind, Tag, Tags};
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
-use crate::domain::once::{Fingerprint, OnceKey};
+use crate::domain::once::{Fingerprint, Once};
 use crate::domain::run::{Run, Session};
 use crate::domain::spec::ComponentKind;
 use crate::store::{Expect, Put};
@@ -55,9 +55,9 @@ pub(super) fn open_run_key(id: RunId) -> Key {
 }
 
 /// Where it says what was made with a client's key. The id tells neither the key nor whose it is.
-pub(super) fn receipt_key(owner: &Owner, key: &OnceKey) -> Key {
-    // No owner holds a line break, so no two pairs are written alike.
-    let hash = Sha256::digest(format!("{owner}\n{}", key.as_str()));
+pub(super) fn receipt_key(owner: &Owner, Once { key, by, .. }: &Once) -> Key {
+    // Neither owners nor keys hold a line break, so no two are written alike.
+    let hash = Sha256::digest(format!("{owner}\n{}\n{by}", key.as_str()));
     Key { owner: server(), kind: RECEIPT, id: Fingerprint(hash.into()).to_string() }
 }
 

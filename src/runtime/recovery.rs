@@ -23,9 +23,7 @@ const STEP: usize = 500;
 
 /// Takes up every open run; how many there were.
 pub(super) async fn recover(inner: &Arc<Inner>, power_cut: bool) -> Result<usize, Error> {
-    let mut open = open_runs(inner).await?;
-    // Within a session, the order in which they were accepted.
-    open.sort_by_key(|(_, run)| run.first);
+    let open = open_runs(inner).await?;
     // All are read before the first is driven: a store that is away now ends the start, and no run is left out.
     let mut drivers = Vec::with_capacity(open.len());
     let mut taken_up = 0_usize;
@@ -45,6 +43,9 @@ pub(super) async fn recover(inner: &Arc<Inner>, power_cut: bool) -> Result<usize
             }
         }
     }
+    // Within a session, what had begun and then the order in which they were accepted: a run that found the session
+    // empty may have been written down after others that found it there.
+    drivers.sort_by_key(|driver| (driver.view().began.is_none(), driver.first()));
     for driver in drivers {
         tracing::info!(run.id = %driver.live.run, "taking up run {} again", driver.live.run);
         inner.clone().enter(driver, None).await?;

@@ -78,7 +78,6 @@ impl Runtime {
                 continue;
             }
             memory.forget();
-            self.take_away_kept(log).await?;
             let mut batch = inner.without_runs(log, None, is_held).await?;
             for part in lineage.iter().flat_map(|lineage| &lineage.shared) {
                 inner.let_go(log, &part.session).await?;
@@ -87,6 +86,9 @@ impl Runtime {
             batch.deletes.push(records::session_key(&log.owner, &log.session));
             batch.deletes.push(records::data_key(&log.owner, &log.session));
             batch.forget.extend(Some(log.clone()).filter(|_| !is_held));
+            // Whoever writes a file or a value now is done before, or finds no session.
+            let _writers = inner.writers.turn(&log.owner, &log.session).await;
+            self.take_away_kept(log).await?;
             inner.store.commit(batch).await?;
             room.close();
             self.stop_lane(log, "the session was deleted");
@@ -94,7 +96,7 @@ impl Runtime {
         }
     }
 
-    /// Takes away what a session keeps beside its log: files, databases, values, secrets.
+    /// Takes away what a session keeps beside its log: files, databases, values, secrets, and what others keep of it.
     async fn take_away_kept(&self, log: &Log) -> Result<(), Error> {
         let documents = self.documents(&log.owner);
         loop {
@@ -111,7 +113,11 @@ impl Runtime {
             }
             documents.write(databases).await?;
         }
-        documents.write(self.values_to_forget(&log.owner, &log.session).await?).await
+        documents.write(self.values_to_forget(&log.owner, &log.session).await?).await?;
+        for extension in &self.0.extensions {
+            extension.forget(&documents, &log.session).await?;
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
-use crate::domain::fact::{Entry, Fact, Failure, Outcome, RunStart, Seq};
+use crate::domain::fact::{Entry, Fact, Failure, ModelChoice, Outcome, RunStart, Seq};
 use crate::domain::fork::Origin;
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
@@ -269,7 +269,9 @@ impl Inner {
         if other || agent_of(&start.spec).is_none() {
             return Ok(None);
         }
-        let Some(taken) = live.steer(start.input.clone(), claim.clone(), self.queue_depth)? else {
+        let Some(taken) =
+            live.steer((start.input.clone(), chosen(start)), claim.clone(), self.queue_depth)?
+        else {
             return Ok(None);
         };
         let joined = taken.await.ok().map(|seq| Started {
@@ -392,6 +394,13 @@ impl Inner {
         }
         Ok(driver)
     }
+}
+
+/// Who is to answer, where the order of a run says so.
+fn chosen(start: &RunStart) -> Option<ModelChoice> {
+    let agent = agent_of(&start.spec).filter(|_| start.options.model.is_some())?;
+    let reasoning_effort = start.options.reasoning_effort.clone();
+    Some(ModelChoice { model: agent.model.clone(), reasoning_effort })
 }
 
 /// The agent as it works in a session that adds something to it.

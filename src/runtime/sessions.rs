@@ -53,6 +53,8 @@ pub struct SessionFilter {
     pub text: Option<String>,
     /// With each of these tags.
     pub tags: Vec<String>,
+    /// Where this is how things stand now.
+    pub standing: Option<Standing>,
     /// In which order.
     pub sort: SessionSort,
     /// Largest first.
@@ -173,7 +175,7 @@ impl Runtime {
     pub async fn sessions(&self, owner: &Owner, filter: SessionFilter) -> Result<SessionPage, Error> {
         let (tag, exact) = index_for(&filter);
         let plain = filter.sort == SessionSort::Created && filter.text.is_none() && filter.tags.is_empty();
-        if exact && plain {
+        if exact && plain && filter.standing.is_none() {
             let query = Query {
                 owner: owner.clone(),
                 kind: SESSION,
@@ -218,7 +220,7 @@ impl Runtime {
             let page = self.store().list(&query).await?;
             for record in &page.records {
                 let Ok(session) = records::parse::<Session>(record) else { continue };
-                if !fits(&session, filter) {
+                if !fits(&session, filter) || !self.stands(owner, &session, filter.standing).await? {
                     continue;
                 }
                 let detail = match &text {
@@ -272,6 +274,16 @@ impl Runtime {
                 return Ok(sum);
             }
         }
+    }
+
+    async fn stands(
+        &self,
+        owner: &Owner,
+        session: &Session,
+        wanted: Option<Standing>,
+    ) -> Result<bool, Error> {
+        let Some(wanted) = wanted else { return Ok(true) };
+        Ok(self.standing(owner, session).await? == wanted)
     }
 
     /// What goes on in a session.

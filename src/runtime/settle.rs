@@ -237,15 +237,14 @@ pub(super) async fn history(
     Ok(messages)
 }
 
-/// The question to a model, as the run stands.
+/// The question to a model, as the run stands; its messages are the conversation alone.
 pub(super) fn question(
     view: &RunView,
     model: &ModelName,
     history: &[Message],
     toolbox: &Toolbox,
 ) -> ModelCall {
-    let system = view.system.iter().map(|text| Message::System { text: text.clone() });
-    let mut messages: Vec<Message> = system.chain(history.iter().cloned()).collect();
+    let mut messages: Vec<Message> = history.to_vec();
     messages.extend(prompt::with_dependencies(view));
     let agent_schema = agent_of(&view.spec).and_then(|agent| agent.output_schema.clone());
     ModelCall {
@@ -253,8 +252,14 @@ pub(super) fn question(
         messages,
         tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
-        reasoning_effort: view.options.reasoning_effort.clone(),
+        reasoning_effort: view.reasoning_effort().map(str::to_owned),
     }
+}
+
+/// The conversation with the system message before it.
+pub(super) fn shown(view: &RunView, conversation: Vec<Message>) -> Vec<Message> {
+    let system = view.system.iter().map(|text| Message::System { text: text.clone() });
+    system.chain(conversation).collect()
 }
 
 /// Puts on the desk what belongs beside a run's facts: its record, the session's header and state. `first` is

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::MutexGuard;
 
 use super::documents::{Changes, Document, Documents, Stored};
 use super::error::Error;
@@ -19,9 +20,6 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// Longest value or secret, in bytes.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
-
-/// How often a change is tried that others keep getting in the way of.
-const TRIES: usize = 16;
 
 /// A value that a session keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,22 +124,24 @@ impl SessionStorage {
     /// # Errors
     /// Of the first that cannot be kept.
     pub async fn set_secrets(&self, secrets: &[(String, String)]) -> Result<(), StorageError> {
-        for _ in 0..TRIES {
-            let mut changes = Changes::default();
-            for (name, secret) in secrets {
-                check(name, secret)?;
-                let before = self.documents.get::<Sealed>(&id(&self.session, name)).await;
-                let before = before.map_err(unavailable)?;
-                let after = self.sealed(name, secret, before.as_ref())?;
-                changes = changes.and(written(before.as_ref(), &after));
-            }
-            match self.documents.write(changes).await {
-                Ok(()) => return Ok(()),
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(unavailable(error)),
-            }
+        let _turn = self.turn().await?;
+        let mut changes = Changes::default();
+        for (name, secret) in secrets {
+            check(name, secret)?;
+            let before = self.documents.get::<Sealed>(&id(&self.session, name)).await;
+            let before = before.map_err(unavailable)?;
+            changes = changes.put(&self.sealed(name, secret, before.as_ref())?);
         }
-        Err(StorageError::Unavailable)
+        self.documents.write(changes).await.map_err(unavailable)
+    }
+
+    /// The turn to write.
+    async fn turn(&self) -> Result<Option<MutexGuard<'_, ()>>, StorageError> {
+        let turn = self.runtime.turn_to_write(self.documents.owner(), &self.session).await;
+        turn.map_err(|error| match error {
+            Error::NoSession(_) => StorageError::Invalid("the session is not there any more".into()),
+            error => unavailable(error),
+        })
     }
 
     fn sealed(
@@ -178,6 +178,7 @@ impl Storage for SessionStorage {
 
     async fn set_value(&self, key: &str, value: &str) -> Result<(), StorageError> {
         check(key, value)?;
+        let _turn = self.turn().await?;
         let now = self.runtime.now();
         let set = |before: Option<Stored<Value>>| {
             let after = Value {
@@ -187,7 +188,7 @@ impl Storage for SessionStorage {
                 created: before.as_ref().map_or(now, |before| before.created),
                 updated: now,
             };
-            Ok::<_, Error>(((), written(before.as_ref(), &after)))
+            Ok::<_, Error>(((), Changes::default().put(&after)))
         };
         self.documents.change(&id(&self.session, key), set).await.map_err(unavailable)
     }
@@ -236,13 +237,6 @@ impl Storage for SessionStorage {
             .collect();
         secrets.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(secrets)
-    }
-}
-
-fn written<D: Document>(before: Option<&Stored<D>>, after: &D) -> Changes {
-    match before {
-        Some(before) => Changes::default().replace(before, after),
-        None => Changes::default().create(after),
     }
 }
 

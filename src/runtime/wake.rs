@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::driver::Part;
+use super::driver::{Part, looked_over};
 use super::error::Error;
 use super::lanes::{LiveRun, Stage};
 use super::receipts::Claim;
-use crate::domain::fact::{Answer, Decision, Place, Seq};
+use crate::domain::fact::{Answer, Decision, ModelChoice, Place, Seq};
 use crate::domain::id::{Owner, RunId};
 use crate::domain::message::Input;
 use crate::domain::run::{Answers, Run, Status};
@@ -105,8 +105,8 @@ impl Inner {
                 let (news, below) = self.heard(owner, &stored, answers).await?;
                 (news, below, None)
             }
-            Told::Instead(input) => {
-                (self.superseded(owner, &stored).await?, Vec::new(), Some(News::Steered(input)))
+            Told::Instead(input, choice) => {
+                (self.superseded(owner, &stored).await?, Vec::new(), Some(News::Steered(input, choice)))
             }
         };
         let mut driver = self.driver_of(&stored, live.clone()).await?.claimed(claim).with_below(below);
@@ -149,7 +149,12 @@ impl Inner {
     }
 
     /// What answers mean for the run at the top, and for those below it that they are about or that wait for such.
-    async fn heard(&self, owner: &Owner, root: &Run, answers: Answers) -> Result<(News, Vec<Part>), Error> {
+    async fn heard(
+        self: &Arc<Self>,
+        owner: &Owner,
+        root: &Run,
+        answers: Answers,
+    ) -> Result<(News, Vec<Part>), Error> {
         let mut heard: BTreeMap<RunId, Heard> = BTreeMap::new();
         for (run, answer) in answers.calls {
             heard.entry(run).or_default().answers.push(answer);
@@ -181,9 +186,15 @@ impl Inner {
             }
             below.push((machine, stored));
         }
+        let workspace = self.workspace(owner).await?;
         let mut parts = Vec::with_capacity(below.len());
         for (machine, stored) in below {
             let news = News::Answered(heard.remove(&stored.id).unwrap_or_default());
+            let (spec, components) = (&machine.view().spec, &machine.view().components);
+            let news = match workspace.toolbox(spec, components) {
+                Ok(toolbox) => looked_over(&toolbox.hooks, machine.view(), news),
+                Err(_) => news,
+            };
             parts.push(self.part(machine, &stored, news)?.ok_or_else(|| not_waiting(stored.id))?);
         }
         // From the top down, as it is told.
@@ -237,7 +248,7 @@ pub(super) enum Told {
     /// What was decided.
     Answers(Answers),
     /// A message, in place of what it waits for.
-    Instead(Input),
+    Instead(Input, Option<ModelChoice>),
 }
 
 fn not_waiting(run: RunId) -> Error {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
 
 use super::agents::SavedAgent;
 use super::catalog::Catalog;
@@ -13,7 +15,7 @@ use super::journal::unpoisoned;
 use super::{Inner, Runtime, subagents, team};
 use crate::capability::registry::Registry;
 use crate::capability::toolbox::Toolbox;
-use crate::domain::id::{ComponentId, ModelName, Owner};
+use crate::domain::id::{ComponentId, ModelName, Owner, SessionId};
 use crate::domain::spec::{AgentSpec, Spec};
 use crate::domain::tool::ToolSpec;
 use crate::llm::Models;
@@ -40,6 +42,38 @@ pub trait Extension: Send + Sync {
     /// # Errors
     /// What the store says. What is wrong with a single document is logged and passed over.
     async fn extend(&self, documents: &Documents, workspace: &mut Workspace) -> Result<(), Error>;
+
+    /// Takes away what it keeps of a session, which is about to be taken away itself.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn forget(&self, _documents: &Documents, _session: &SessionId) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A picture that the owner keeps, to be shown to a model; [`Picture::Gone`] unless this is what keeps pictures.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn picture(&self, _documents: &Documents, _id: Uuid, _most_bytes: usize) -> Result<Picture, Error> {
+        Ok(Picture::Gone)
+    }
+}
+
+/// A picture that an owner keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Picture {
+    /// As it is.
+    Here {
+        /// As in `image/png`.
+        content_type: String,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// It has more bytes than were asked for.
+    TooLarge,
+    /// There is none of this name, or it is damaged.
+    Gone,
 }
 
 /// The workspaces in use.

@@ -1,7 +1,8 @@
 //! What a document's production version means to the agent it is bound to: its definition, for the runs to come.
 //!
 //! A document says what an agent is told and what it may use, not what programs this machine runs: tools that run
-//! programs or send requests are those of the agent's file, whose wording it may change.
+//! programs or send requests are those of the agent's file, whose wording it may change, and capabilities of a high risk
+//! are those the agent has already.
 
 use serde_json::{Map, Value};
 
@@ -79,11 +80,17 @@ async fn defined(
             saved.as_ref().map(|saved| saved.spec.clone()).ok_or_else(unknown)?
         }
     };
+    let had = base.capabilities.clone();
     let nothing = Map::new();
     let spec = read(content.as_object().unwrap_or(&nothing), base)?;
     let workspace = board.runtime.workspace(board.owner()).await?;
     if !workspace.models.has(&spec.model) {
         return Err(Error::invalid("content.model", format!("there is no model `{}`", spec.model)));
+    }
+    let new: Vec<_> = spec.capabilities.iter().filter(|one| !had.contains(one)).cloned().collect();
+    if let Some(reserved) = workspace.registry.reserved(&new) {
+        let message = format!("`{reserved}` is of a high risk, and not among what the agent has already");
+        return Err(Error::invalid("content.capabilities", message));
     }
     if let Err(reason) = workspace.registry.compose_agent(&spec) {
         return Err(Error::invalid("content", reason.to_string()));

@@ -16,6 +16,7 @@ use super::link::Link;
 use super::{Board, binding, canonical};
 use crate::domain::document::Tag;
 use crate::domain::id::ComponentId;
+use crate::domain::time::Timestamp;
 use crate::runtime;
 use crate::runtime::documents::{Changes, Listed, Listing, Stored};
 
@@ -260,12 +261,17 @@ impl Board {
             changes = changes.delete::<Concern>(&Concern::key(issue, &concern.document));
         }
         for draft in self.drafts_for(issue).await? {
-            let mut given_up = draft.value.clone();
-            (given_up.status, given_up.updated) = (VersionStatus::Discarded, self.now());
-            changes = changes.replace(&draft, &given_up);
+            changes = given_up(changes, &draft, self.now());
         }
         Ok(changes)
     }
+}
+
+/// Gives a draft up.
+pub(super) fn given_up(changes: Changes, draft: &Stored<Version>, now: Timestamp) -> Changes {
+    let mut after = draft.value.clone();
+    (after.status, after.updated) = (VersionStatus::Discarded, now);
+    changes.replace(draft, &after)
 }
 
 /// Whether a content does for its kind.

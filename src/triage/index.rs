@@ -1,7 +1,8 @@
-//! The few fields issues are filtered and sorted by, in memory: a list is one walk over them.
+//! The few fields issues are filtered and sorted by, in memory and in every order a list may have.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem::Finder;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use super::evidence::ResourceType;
 use super::form::{Word, words};
 use super::issue::{Issue, LinkCounts, Severity, Status};
+use super::stats::Stats;
 use crate::domain::time::Timestamp;
 
 words! {
@@ -101,136 +103,111 @@ pub struct IssueQuery {
 /// The place of an issue in a list: its number in the order, and its id.
 pub type IssuePlace = (u64, Uuid);
 
-/// How many issues there are of what.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// All.
-    pub total: u64,
-    /// Neither done nor closed.
-    pub open: u64,
-    /// An agent works on them.
-    pub processing: u64,
-    /// An agent waits for a person.
-    pub awaiting_input: u64,
-    /// By status, in the order of statuses.
-    pub by_status: Vec<(Status, u64)>,
-    /// By severity, the worst first.
-    pub by_severity: Vec<(Severity, u64)>,
-    /// By category in lower case.
-    pub by_category: BTreeMap<String, u64>,
-}
-
-struct Row {
+/// What lists say of an issue.
+pub(super) struct Row {
     id: Uuid,
-    status: Status,
-    severity: Severity,
+    pub(super) status: Status,
+    pub(super) severity: Severity,
     links: LinkCounts,
-    is_processing: bool,
-    awaits_input: bool,
+    pub(super) is_processing: bool,
+    pub(super) awaits_input: bool,
     created: Timestamp,
     last_activity: Timestamp,
-    category: Box<str>,
+    /// In lower case.
+    pub(super) category: Box<str>,
     owner: Option<Box<str>>,
     assignee: Option<Box<str>>,
     /// Title and description in lower case.
     text: Box<str>,
 }
 
+/// Changes that are remembered for who looks through a list meanwhile.
+const REMEMBERED: usize = 1024;
+
 /// All issues of an owner.
 #[derive(Default)]
 pub(super) struct Index {
-    rows: Vec<Row>,
-    places: HashMap<Uuid, usize>,
+    rows: HashMap<Uuid, Arc<Row>>,
+    /// All of them in each order, by [`Sort`].
+    orders: [BTreeMap<IssuePlace, Arc<Row>>; 4],
+    stats: Stats,
+    /// Counts changes.
+    version: u64,
+    /// The latest changes, the newest last.
+    changed: VecDeque<Uuid>,
 }
 
 impl Index {
     /// Takes in an issue as it is now.
     pub(super) fn put(&mut self, issue: &Issue) {
-        let row = Row::of(issue);
-        match self.places.get(&issue.id).and_then(|place| self.rows.get_mut(*place)) {
-            Some(known) => *known = row,
-            None => {
-                self.places.insert(issue.id, self.rows.len());
-                self.rows.push(row);
-            }
+        let row = Arc::new(Row::of(issue));
+        self.take_out(issue.id);
+        for (sort, order) in Sort::ALL.iter().zip(&mut self.orders) {
+            order.insert(row.place(sort.0), Arc::clone(&row));
         }
+        self.stats.add(&row);
+        self.rows.insert(issue.id, row);
+        self.note(issue.id);
     }
 
     /// Forgets an issue.
     pub(super) fn remove(&mut self, id: Uuid) {
-        let Some(place) = self.places.remove(&id) else { return };
-        self.rows.swap_remove(place);
-        if let Some(moved) = self.rows.get(place) {
-            self.places.insert(moved.id, place);
+        self.take_out(id);
+        self.note(id);
+    }
+
+    fn take_out(&mut self, id: Uuid) {
+        let Some(row) = self.rows.remove(&id) else { return };
+        self.stats.take_away(&row);
+        for (sort, order) in Sort::ALL.iter().zip(&mut self.orders) {
+            order.remove(&row.place(sort.0));
         }
     }
 
-    /// The places of the issues that are asked for, at most `limit`, after a place.
-    pub(super) fn select(
-        &self,
-        query: &IssueQuery,
-        after: Option<IssuePlace>,
-        limit: usize,
-        now: Timestamp,
-    ) -> Vec<IssuePlace> {
-        let words: Vec<Finder<'_>> = query.words.iter().map(Finder::new).collect();
-        let found = self.rows.iter().filter(|row| row.fits(query, &words, now));
-        let found = found.map(|row| (row.number(query.sort), row.id));
-        match query.order {
-            Order::Asc => {
-                let rest = found.filter(|place| after.is_none_or(|after| *place > after)).collect();
-                first(rest, limit, |place| *place)
-            }
-            Order::Desc => {
-                let rest = found.filter(|place| after.is_none_or(|after| *place < after)).collect();
-                first(rest, limit, |place| Reverse(*place))
-            }
+    fn note(&mut self, id: Uuid) {
+        self.version = self.version.saturating_add(1);
+        if self.changed.len() == REMEMBERED {
+            self.changed.pop_front();
         }
+        self.changed.push_back(id);
+    }
+
+    /// Counts changes.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What was changed since a version, as far as it is remembered.
+    pub(super) fn changed_since(&self, version: u64) -> impl Iterator<Item = Uuid> {
+        let count = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
+        self.changed.iter().rev().take(count).copied()
+    }
+
+    /// What lists say of an issue.
+    pub(super) fn row(&self, id: Uuid) -> Option<&Row> {
+        self.rows.get(&id).map(AsRef::as_ref)
+    }
+
+    /// All rows after a place, in an order.
+    pub(super) fn rows_after(
+        &self,
+        sort: Sort,
+        order: Order,
+        after: Option<IssuePlace>,
+    ) -> impl Iterator<Item = (IssuePlace, &Row)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let all = self.orders.get(sort as usize).into_iter();
+        let rows: Box<dyn Iterator<Item = _>> = match order {
+            Order::Asc => Box::new(all.flat_map(move |rows| rows.range((after, Bound::Unbounded)))),
+            Order::Desc => Box::new(all.flat_map(move |rows| rows.range((Bound::Unbounded, after)).rev())),
+        };
+        rows.map(|(place, row)| (*place, row.as_ref()))
     }
 
     /// Counts.
     pub(super) fn stats(&self) -> Stats {
-        let mut stats = Stats {
-            by_status: Status::ALL.iter().map(|(status, _)| (*status, 0)).collect(),
-            by_severity: Severity::ALL.iter().map(|(severity, _)| (*severity, 0)).collect(),
-            ..Stats::default()
-        };
-        for row in &self.rows {
-            stats.total += 1;
-            stats.open += u64::from(!row.status.is_over());
-            stats.processing += u64::from(row.is_processing);
-            stats.awaiting_input += u64::from(row.awaits_input);
-            one_more(&mut stats.by_status, row.status);
-            one_more(&mut stats.by_severity, row.severity);
-            match stats.by_category.get_mut(&*row.category) {
-                Some(count) => *count += 1,
-                None => {
-                    stats.by_category.insert(row.category.to_string(), 1);
-                }
-            }
-        }
-        stats
+        self.stats.clone()
     }
-}
-
-fn one_more<T: PartialEq>(counts: &mut [(T, u64)], what: T) {
-    if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == what) {
-        *count += 1;
-    }
-}
-
-/// The first of a list, in order, without sorting the rest.
-fn first<K: Ord>(
-    mut places: Vec<IssuePlace>,
-    limit: usize,
-    key: impl Fn(&IssuePlace) -> K,
-) -> Vec<IssuePlace> {
-    if limit < places.len() {
-        places.select_nth_unstable_by_key(limit, &key);
-        places.truncate(limit);
-    }
-    places.sort_unstable_by_key(key);
-    places
 }
 
 impl Row {
@@ -254,17 +231,19 @@ impl Row {
         }
     }
 
-    fn number(&self, sort: Sort) -> u64 {
-        match sort {
+    /// Where it stands in an order.
+    pub(super) fn place(&self, sort: Sort) -> IssuePlace {
+        let number = match sort {
             Sort::LastActivityAt => self.last_activity.0,
             Sort::CreatedAt => self.created.0,
             Sort::Severity => self.severity.rank(),
             Sort::Status => self.status as u64,
-        }
+        };
+        (number, self.id)
     }
 
-    /// The cheap questions first.
-    fn fits(&self, query: &IssueQuery, words: &[Finder<'_>], now: Timestamp) -> bool {
+    /// Whether it is asked for; the cheap questions first.
+    pub(super) fn fits(&self, query: &IssueQuery, words: &[Finder<'_>], now: Timestamp) -> bool {
         let any = |empty: bool, found: bool| empty || found;
         any(query.statuses.is_empty(), query.statuses.contains(&self.status))
             && any(query.severities.is_empty(), query.severities.contains(&self.severity))

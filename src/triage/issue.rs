@@ -1,5 +1,6 @@
 //! An issue: what it says, and what it counts.
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -376,6 +377,15 @@ fn cleared<T>(
     }
 }
 
+/// An http or https address with a host, as it may be put behind a link. A parser alone would mend too much.
+fn is_web_address(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let is_web = matches!(scheme.as_deref(), Some("http" | "https"));
+    is_web
+        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+        && Url::parse(text).is_ok()
+}
+
 impl ExternalLink {
     fn field(form: &mut Form<'_>) -> Option<Self> {
         let value = form.value("external_link")?;
@@ -383,7 +393,7 @@ impl ExternalLink {
             provider: link.text("provider", 1..=64),
             url: link.required("url", |link| {
                 let url = link.text("url", 1..=2048)?;
-                let good = url.starts_with("https://") || url.starts_with("http://");
+                let good = is_web_address(&url);
                 if !good {
                     link.fault("url", "must be an http or https address");
                 }

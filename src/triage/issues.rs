@@ -1,53 +1,21 @@
-//! Issues of a board: opened, listed, changed, looked at and taken away.
+//! Issues of a board: listed, changed and counted.
 
-use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Board;
 use super::desk::Held;
-use super::entry::{Actor, Change, Entry, EntryType, LinkShown, Saying, of_issue};
+use super::entry::{Actor, Entry, EntryType, LinkShown, Saying};
 use super::error::Error;
-use super::flag::Flag;
-use super::index::{IssuePlace, IssueQuery, Stats};
+use super::index::{IssuePlace, IssueQuery};
 use super::issue::{AgentWork, Issue, IssuePatch, LinkCounts, NewIssue};
 use super::link::Link;
-use super::relation::{self, Relation};
-use super::views::{IssueSeen, View};
+use super::stats::Stats;
+use super::views::IssueSeen;
+use super::walk::Walk;
 use super::work::Work;
-use crate::domain::document::{RecordKind, Tags};
 use crate::domain::time::Timestamp;
-use crate::runtime::documents::{Changes, Document, Stored};
-use crate::runtime::{self, Claim};
-
-/// The number before the first.
-const BEFORE_THE_FIRST: u64 = 1000;
-
-/// Issues of a page that are read at the same time.
-const READS_AT_ONCE: usize = 8;
-
-/// The last number that was given out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Numbers {
-    last: u64,
-}
-
-impl Numbers {
-    const ID: &str = "issues";
-}
-
-impl Document for Numbers {
-    const KIND: RecordKind = RecordKind("triage_numbers");
-
-    fn id(&self) -> String {
-        Self::ID.into()
-    }
-
-    fn tags(&self) -> Tags {
-        Tags::default()
-    }
-}
+use crate::runtime::documents::Stored;
 
 /// Part of a list of issues.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,74 +27,6 @@ pub struct IssuePage {
 }
 
 impl Board {
-    /// Opens an issue, with its evidence: what is not known here is linked to all the same.
-    ///
-    /// # Errors
-    /// What the store says; then nothing was changed, and no number used.
-    pub async fn create_issue(&self, new: NewIssue, author: &str, claim: &Claim) -> Result<Issue, Error> {
-        if let Some(made) = claim.made()? {
-            return Ok(made);
-        }
-        let mut found = Vec::with_capacity(new.evidence.len());
-        for evidence in &new.evidence {
-            found.push(self.resolve(evidence.kind, &evidence.id).await?);
-        }
-        let (board, author, claim) = (self.clone(), author.to_owned(), claim.clone());
-        // Once begun it is done, even if whoever asked does not wait any more.
-        let writing = tokio::spawn(async move {
-            let evidence = new.evidence.iter().zip(&found);
-            let available: Vec<bool> = found.iter().map(Option::is_some).collect();
-            let issue_id = board.fresh();
-            let _turn = board.desk.counter().await;
-            let now = board.now();
-            let links: Vec<Link> = evidence
-                .map(|(evidence, found)| Link::new(issue_id, evidence, found.as_ref(), &author, now))
-                .collect();
-            board
-                .open_issue(issue_id, new, &author, links.into_iter().zip(available).collect(), now, &claim)
-                .await
-        });
-        writing.await.unwrap_or(Err(Error::Runtime(runtime::Error::Internal)))
-    }
-
-    /// Writes a new issue; for who has a turn at the counter.
-    async fn open_issue(
-        &self,
-        id: Uuid,
-        new: NewIssue,
-        author: &str,
-        links: Vec<(Link, bool)>,
-        now: Timestamp,
-        claim: &Claim,
-    ) -> Result<Issue, Error> {
-        let held = self.held().await?;
-        let numbers = self.documents.get::<Numbers>(Numbers::ID).await?;
-        let last = numbers.as_ref().map_or(BEFORE_THE_FIRST, |numbers| numbers.last).saturating_add(1);
-        let mut issue = Issue::opened(id, last, new, author, now);
-        let mut changes = match &numbers {
-            Some(before) => Changes::default().replace(before, &Numbers { last }),
-            None => Changes::default().create(&Numbers { last }),
-        };
-        let opened =
-            Saying::new(EntryType::Created, Actor::user(author), format!("Opened {}", issue.triage_id()));
-        changes = changes.create(&issue.enter(self.fresh(), opened, now));
-        for (link, available) in links {
-            *issue.links.of(link.resource_type) += 1;
-            changes = changes.create(&link);
-            let saying = attached(link, available, &Actor::user(author));
-            changes = changes.create(&issue.enter(self.fresh(), saying, now));
-        }
-        let view = View { issue: id, viewer: author.into(), seen: issue.feed, at: now };
-        let category = self.new_category(&issue.category).await?;
-        changes = category.iter().fold(changes.create(&issue).put(&view), Changes::put);
-        self.documents.write_once(changes, claim, &issue).await?;
-        held.index_mut().put(&issue);
-        if let Some(category) = category {
-            held.catalog_mut().put(category);
-        }
-        Ok(issue)
-    }
-
     /// An issue.
     ///
     /// # Errors
@@ -150,21 +50,20 @@ impl Board {
         limit: usize,
         viewer: &str,
     ) -> Result<IssuePage, Error> {
-        let mut places = self.held().await?.index().select(query, after, limit.saturating_add(1), self.now());
+        let held = self.held().await?;
+        let mut walk = Walk::new(query, after, limit.saturating_add(1), self.now());
+        while !walk.step(&held.index()) {
+            // Others on this thread come first.
+            tokio::task::yield_now().await;
+        }
+        let mut places = walk.places();
         let more = places.len() > limit;
         places.truncate(limit);
         let next = if more { places.last().copied() } else { None };
-        let reads = places.into_iter().map(|(_, id)| async move {
-            match self.issue_seen_by(id, viewer).await {
-                Ok(seen) => Ok(Some(seen)),
-                // It was taken away meanwhile.
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        let issues: Vec<Option<IssueSeen>> =
-            stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        Ok(IssuePage { issues: issues.into_iter().flatten().collect(), next })
+        let ids: Vec<Uuid> = places.into_iter().map(|(_, id)| id).collect();
+        // What was taken away meanwhile, or cannot be read, is left out.
+        let issues = self.each_seen_by(&ids, viewer).await?;
+        Ok(IssuePage { issues, next })
     }
 
     /// How many issues there are of what, with categories by their names.
@@ -186,11 +85,13 @@ impl Board {
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
     pub async fn change_issue(&self, id: Uuid, patch: IssuePatch, by: &Actor) -> Result<Issue, Error> {
-        // A new category is made under the counter's turn, which is taken before the issue's.
-        let turn = match &patch.category {
-            Some(_) => Some(self.desk.counter().await),
-            None => None,
+        // A new category is made under the counter's turn, which is taken before the issue's. One that is known stays
+        // known.
+        let is_new = match &patch.category {
+            Some(name) => self.new_category(name).await?.is_some(),
+            None => false,
         };
+        let turn = if is_new { Some(self.desk.counter().await) } else { None };
         let mut work = self.work(id).await?;
         work.apply(patch, by);
         if !work.main.is_changed() {
@@ -201,35 +102,6 @@ impl Board {
             work.category = self.new_category(&work.main.issue.category).await?;
         }
         work.save().await
-    }
-
-    /// Takes an issue away with all that hangs on it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; what the store says.
-    pub async fn delete_issue(&self, id: Uuid, by: &Actor) -> Result<(), Error> {
-        let mut work = self.work_on_all(id).await?;
-        let documents = &self.documents;
-        let here = || Some(of_issue(id));
-        for flag in documents.all::<Flag>(here()).await? {
-            work.lower(flag.value);
-        }
-        for tag in [relation::source(id), relation::target(id)] {
-            for relation in documents.all::<Relation>(Some(tag)).await? {
-                self.untie(&mut work, &relation, by).await?;
-            }
-        }
-        work.sweep(&documents.all::<Entry>(here()).await?);
-        work.sweep(&documents.all::<Change>(here()).await?);
-        work.sweep(&documents.all::<Link>(here()).await?);
-        work.sweep(&documents.all::<View>(here()).await?);
-        let documents = self.let_documents_go(id).await?;
-        let (runs, sessions) = self.let_norm_go(id).await?;
-        work.write(|changes| changes.and(documents).and(runs));
-        work.delete_issue();
-        work.save().await?;
-        self.end_sessions(&sessions).await;
-        Ok(())
     }
 
     /// Writes what an agent did: each saying under the id its writer chose, and how the agent's work stands.
@@ -262,12 +134,16 @@ impl Board {
     }
 
     pub(super) async fn held(&self) -> Result<&Held, Error> {
-        self.desk.held(&self.documents).await
+        let read = async {
+            self.finish_removals().await;
+            Held::read(&self.documents).await
+        };
+        self.desk.held(read).await
     }
 }
 
 impl Issue {
-    fn opened(id: Uuid, number: u64, new: NewIssue, author: &str, now: Timestamp) -> Self {
+    pub(super) fn opened(id: Uuid, number: u64, new: NewIssue, author: &str, now: Timestamp) -> Self {
         let NewIssue { title, description, status, severity, source, category, owner, assignee, evidence: _ } =
             new;
         Self {
@@ -303,13 +179,6 @@ pub(super) fn attached(link: Link, available: bool, by: &Actor) -> Saying {
 }
 
 impl Work {
-    /// Takes documents away with it.
-    fn sweep<D: Document>(&mut self, documents: &[Stored<D>]) {
-        self.write(|changes| {
-            documents.iter().fold(changes, |changes, found| changes.delete::<D>(&found.value.id()))
-        });
-    }
-
     /// What a patch makes of the issue, and an entry for what has one.
     fn apply(&mut self, patch: IssuePatch, by: &Actor) {
         let IssuePatch { title, description, status, severity, category, owner, assignee, external_link } =

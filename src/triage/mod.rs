@@ -29,11 +29,15 @@ pub mod link;
 mod links;
 pub mod moment;
 pub mod norm;
+mod openings;
 pub mod page;
 pub mod patch;
 pub mod relation;
+mod removal;
+pub mod stats;
 pub mod ties;
 pub mod views;
+mod walk;
 mod work;
 
 use std::collections::HashMap;

@@ -1,6 +1,5 @@
 //! Relations of a board: made and taken away on both sides at once.
 
-use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::Board;
@@ -10,9 +9,6 @@ use super::issue::Issue;
 use super::relation::{self, NewRelation, Relation};
 use super::work::Work;
 use crate::domain::time::Timestamp;
-
-/// Issues of a page that are read at the same time.
-const READS_AT_ONCE: usize = 8;
 
 /// A relation as it is seen from an issue.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +34,7 @@ impl Board {
         new: NewRelation,
         by: &Actor,
     ) -> Result<(RelationSeen, bool), Error> {
-        let mut work = self.work_on_all(id).await?;
+        let mut work = self.work_on_two(id, new.to).await?;
         if new.to == id {
             return Err(Error::invalid("related_issue_id", "must be another issue"));
         }
@@ -68,15 +64,22 @@ impl Board {
     /// # Errors
     /// [`Error::NotFound`]; what the store says.
     pub async fn unrelate(&self, id: Uuid, relation: Uuid, by: &Actor) -> Result<(), Error> {
-        let mut work = self.work_on_all(id).await?;
-        let found = self.documents.get::<Relation>(&relation.to_string()).await?;
-        let found = found.filter(|relation| relation.from == id || relation.to == id);
-        let relation = found.ok_or(Error::NotFound("Relation"))?.value;
+        self.issue(id).await?;
+        let found = self.relation_of(id, relation).await?;
+        let mut work = self.work_on_two(id, found.other(id)).await?;
+        // Somebody may have been faster.
+        let relation = self.relation_of(id, relation).await?;
         self.untie(&mut work, &relation, by).await?;
         work.save().await.map(drop)
     }
 
-    /// Takes a relation away with some work on all issues.
+    async fn relation_of(&self, issue: Uuid, relation: Uuid) -> Result<Relation, Error> {
+        let found = self.documents.get::<Relation>(&relation.to_string()).await?;
+        let found = found.filter(|relation| relation.from == issue || relation.to == issue);
+        Ok(found.ok_or(Error::NotFound("Relation"))?.value)
+    }
+
+    /// Takes a relation away with some work on both issues.
     pub(super) async fn untie(&self, work: &mut Work, relation: &Relation, by: &Actor) -> Result<(), Error> {
         self.say_on_both(work, relation, EntryType::RelationRemoved, by).await?;
         work.write(|changes| changes.delete::<Relation>(&relation.id.to_string()));
@@ -120,21 +123,18 @@ impl Board {
         let more = relations.len() > limit;
         relations.truncate(limit);
         let next = relations.last().filter(|_| more).map(|last| place(last));
-        let reads = relations.into_iter().map(|relation| async move {
-            match self.issue(relation.other(id)).await {
-                Ok(other) => Ok(Some(RelationSeen { relation: relation.value, other })),
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
+        let others = relations.iter().map(|relation| relation.other(id).to_string());
+        let others = self.documents.several::<Issue>(others).await?;
+        let seen = relations.into_iter().zip(others);
+        let seen = seen.filter_map(|(relation, other)| {
+            Some(RelationSeen { relation: relation.value, other: other?.value })
         });
-        let seen: Vec<Option<RelationSeen>> =
-            stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        Ok((seen.into_iter().flatten().collect(), next))
+        Ok((seen.collect(), next))
     }
 }
 
 impl Issue {
-    fn count_relation(&mut self, kind: EntryType, now: Timestamp) {
+    pub(super) fn count_relation(&mut self, kind: EntryType, now: Timestamp) {
         let is_new = kind == EntryType::RelationAdded;
         self.relations =
             if is_new { self.relations.saturating_add(1) } else { self.relations.saturating_sub(1) };
@@ -143,7 +143,7 @@ impl Issue {
 }
 
 /// Says on one side that it was tied to the other, or untied.
-fn tied(kind: EntryType, relation: &Relation, by: &Actor, other: IssueShown) -> Saying {
+pub(super) fn tied(kind: EntryType, relation: &Relation, by: &Actor, other: IssueShown) -> Saying {
     let done = if kind == EntryType::RelationAdded { "added" } else { "removed" };
     let detail = format!("Relation {} to {} {done}", relation.kind, other.triage_id);
     let mut saying = Saying::new(kind, by.clone(), detail)

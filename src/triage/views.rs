@@ -68,6 +68,22 @@ impl Board {
         Ok(IssueSeen { issue, is_unread })
     }
 
+    /// Issues as this viewer sees them, in order, without those that are not there any more.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn each_seen_by(&self, ids: &[Uuid], viewer: &str) -> Result<Vec<IssueSeen>, Error> {
+        let issues = self.documents.several::<Issue>(ids.iter().map(Uuid::to_string));
+        let views = self.documents.several::<View>(ids.iter().map(|id| View::key(*id, viewer)));
+        let (issues, views) = futures::try_join!(issues, views)?;
+        let seen = issues.into_iter().zip(views).filter_map(|(issue, view)| {
+            let issue = issue?.value;
+            let is_unread = view.is_none_or(|view| view.seen < issue.newest);
+            Some(IssueSeen { issue, is_unread })
+        });
+        Ok(seen.collect())
+    }
+
     /// Notes that somebody has seen an issue; returns when.
     ///
     /// # Errors

@@ -76,14 +76,15 @@ impl Board {
         self.work_with(leave, issue).await
     }
 
-    /// Begins to change several issues; nobody else changes any.
-    pub(super) async fn work_on_all(&self, issue: Uuid) -> Result<Work, Error> {
+    /// Begins to change two issues.
+    pub(super) async fn work_on_two(&self, issue: Uuid, other: Uuid) -> Result<Work, Error> {
         self.held().await?;
-        let leave = self.desk.leave_for_all().await;
+        let leave = self.desk.leave_for_two(issue, other).await;
         self.work_with(leave, issue).await
     }
 
-    async fn work_with(&self, leave: Leave, issue: Uuid) -> Result<Work, Error> {
+    /// Begins to change an issue with a leave for it.
+    pub(super) async fn work_with(&self, leave: Leave, issue: Uuid) -> Result<Work, Error> {
         Ok(Work {
             main: Opened::new(self.stored_issue(issue).await?),
             others: Vec::new(),
@@ -99,7 +100,7 @@ impl Board {
 }
 
 impl Work {
-    /// Opens another issue beside, where the work is on all; the one that is open already, if it is.
+    /// Opens another issue beside, for which there is a leave; the one that is open already, if it is.
     pub(super) async fn other(&mut self, issue: Uuid) -> Result<&mut Opened, Error> {
         let known = self.others.iter().position(|opened| opened.issue.id == issue);
         if known.is_none() {

@@ -1,5 +1,5 @@
-//! The surfaces are judged by the clients others made for them, unmodified and over the network: Agno's and Everruns'
-//! Python clients, two releases of each, and Everruns' Rust client.
+//! The surfaces are judged by the clients others made for them, unmodified and over the network: Agno's, Everruns' and
+//! MCP's Python clients, two releases of each, and Everruns' Rust client.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::harness::server::{Setup, TOKEN};
 
 /// `tests/clients/run` says what it needs and does; this hands it the binary of this build.
 #[test]
-fn agnos_own_clients_work_unchanged() {
+fn the_makers_own_clients_work_unchanged() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(root.join("tests/clients/run"))
         .env("RUNHOLD_BIN", env!("CARGO_BIN_EXE_runhold"))

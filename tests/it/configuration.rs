@@ -149,6 +149,36 @@ fn a_key_of_openai_makes_a_provider() {
 }
 
 #[test]
+fn names_that_other_servers_gave_to_variables_are_heard_and_ours_count_before_them() {
+    let others = [
+        ("PORT", "9000"),
+        ("API_PREFIX", "/api"),
+        ("CORS_ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+        ("SSE_HEARTBEAT_INTERVAL_SECS", "7"),
+        ("SSE_REALTIME_CYCLE_SECS", "70"),
+        ("DEFAULT_OPENAI_API_KEY", "sk-2"),
+    ];
+    let config = from_env(&others).unwrap();
+    let server = &config.server;
+    assert_eq!((config.port, server.prefix.as_str()), (9000, "/api"));
+    assert_eq!(server.cors_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!((server.stream_heartbeat_seconds, server.stream_cycle_seconds), (7, 70));
+    assert_eq!(config.providers["openai"].api_key.as_ref().unwrap().expose(), "sk-2");
+    let both = [
+        ("PORT", "9000"),
+        ("RUNHOLD_PORT", "1"),
+        ("OPENAI_API_KEY", "sk-1"),
+        ("DEFAULT_OPENAI_API_KEY", "sk-2"),
+    ];
+    let config = from_env(&both).unwrap();
+    assert_eq!((config.port, config.providers["openai"].api_key.as_ref().unwrap().expose()), (1, "sk-1"));
+    for prefix in ["api", "/a b", "/a//b", "/..", "/a?b"] {
+        let expected = format!("API_PREFIX: `{prefix}` is no beginning of a path; write it as in `/api`");
+        assert_eq!(from_env(&[("API_PREFIX", prefix)]).unwrap_err(), expected);
+    }
+}
+
+#[test]
 fn a_declared_provider_finds_its_key_in_the_variable_it_names() {
     let file =
         "[providers.local]\nkind = \"openai\"\nbase_url = \"http://x/v1\"\napi_key_env = \"LOCAL_KEY\"\n";
@@ -195,9 +225,9 @@ fn an_unknown_key_is_named_with_its_place_and_those_there_are() {
     assert_eq!(
         from_file("port = 1\n\n[server]\nthreads = 2\n").unwrap_err(),
         "my.toml:4:1: unknown \
-             key `threads`; expected one of `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`, \
+             key `threads`; expected one of `prefix`, `cors_origins`, `json_bytes`, `multipart_bytes`, `workers`, \
              `head_seconds`, `body_seconds`, `idle_seconds`, `write_seconds`, `most_connections`, `most_streams`, \
-             `stream_heartbeat_seconds`, `stream_cycle_seconds`
+             `stream_heartbeat_seconds`, `stream_cycle_seconds`, `client_tool_seconds`
   4 | threads = 2
     | ^^^^^^^"
     );

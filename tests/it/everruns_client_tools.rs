@@ -117,3 +117,23 @@ async fn a_turn_that_waits_is_cancelled_and_the_next_one_is_asked_with_whole_pai
     until(&mut talk.follow(&server, "").await, "turn.completed").await;
     model.assert_clean();
 }
+
+#[tokio::test]
+async fn a_call_that_the_client_does_not_answer_in_time_has_failed_and_the_turn_goes_on() {
+    let script = vec![calls([("here", json!({})), ("add", json!({"a": 1, "b": 1}))]), says("Nowhere.")];
+    let model = ModelServer::start(script).await;
+    let config = "default_model = \"test/model\"\n[server]\nclient_tool_seconds = 1";
+    let server = Setup::default().config(config).model(&model.url()).start().await;
+    let talk = talk(&server).await;
+    talk.say(&server, "Where?").await;
+    let events = talk.until_idle(&server).await;
+    let ends: Vec<(&Value, &Value)> = events
+        .iter()
+        .filter(|event| event["type"] == "tool.completed")
+        .map(|event| (&event["data"]["tool_name"], &event["data"]["success"]))
+        .collect();
+    assert_eq!(ends, [(&json!("add"), &json!(true)), (&json!("here"), &json!(false))]);
+    assert_eq!(model.requests().len(), 2);
+    let (status, late) = tell(&server, &talk, json!([{"tool_call_id": "x", "result": 1}])).await;
+    assert_eq!(status, 409, "{late}");
+}

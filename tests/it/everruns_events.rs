@@ -197,6 +197,30 @@ async fn a_cancelled_turn_ends_with_a_note_that_the_next_one_reads() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_cancelled_before_its_time_came_is_no_turn_of_its_own() {
+    let (_model, server) = server(vec![Reply::Gated(words("Half an "), Gate::closed(), vec![])]).await;
+    let talk = Talk::with(&server, json!({})).await;
+    talk.say(&server, "Write").await;
+    let mut frames = talk.follow(&server, "").await;
+    until(&mut frames, "output.message.delta").await;
+    let (_, session) = server.get(&talk.path("")).await;
+    let agent = session["agent_id"].as_str().unwrap();
+    let id = hex(&session["id"]).parse::<uuid::Uuid>().unwrap().hyphenated().to_string();
+    let queued = [
+        ("message", "And then"),
+        ("session_id", &id),
+        ("on_second_message", "enqueue"),
+        ("background", "true"),
+        ("stream", "false"),
+    ];
+    assert_eq!(server.form(&format!("/agents/{agent}/runs"), &queued).await.0, 202);
+    assert_eq!(server.post(&talk.path("/cancel"), &json!({})).await.1["status"], "cancelled");
+    let events = talk.events(&server, "").await;
+    assert_eq!(types(&events)[6..], ["input.message", "turn.cancelled", "input.message", "session.idled"]);
+    assert_eq!(talk.status(&server).await, "idle");
+}
+
+#[tokio::test]
 async fn a_message_during_a_turn_is_answered_by_that_turn() {
     let gate = Gate::closed();
     let (model, server) =
@@ -219,6 +243,50 @@ async fn a_message_during_a_turn_is_answered_by_that_turn() {
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
 }
 
+/// Waits until nothing goes on any more; turns must have come one after the other, and have ended well.
+async fn one_turn_at_a_time(server: &Server, talk: &Talk) {
+    let mut frames = talk.follow(server, "").await;
+    loop {
+        until(&mut frames, "session.idled").await;
+        if talk.status(server).await == "idle" {
+            break;
+        }
+    }
+    let events = talk.events(server, "").await;
+    let mut open = 0_i32;
+    for kind in types(&events) {
+        assert_ne!(kind, "turn.failed", "{events:?}");
+        open += i32::from(kind == "turn.started") - i32::from(kind == "turn.completed");
+        assert!((0..=1).contains(&open), "never two turns at once: {:?}", types(&events));
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_the_turn_that_had_begun_ends_before_those_that_waited_begin() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let model = ModelServer::answering(move |_| Reply::Gated(vec![], held.clone(), words("Yes."))).await;
+    let mut server =
+        Setup::default().config("default_model = \"test/model\"").model(&model.url()).start().await;
+    // Many sessions, because of messages that come at once any may be the first in the log.
+    let talks = (0..12).map(|_| async {
+        let talk = Talk::with(&server, json!({})).await;
+        let all = (0..6).map(|number| {
+            let (talk, server) = (&talk, &server);
+            async move { talk.say(server, &format!("message {number}")).await }
+        });
+        futures::future::join_all(all).await;
+        until(&mut talk.follow(&server, "").await, "output.message.started").await;
+        talk
+    });
+    let talks = futures::future::join_all(talks).await;
+    server.kill();
+    gate.open();
+    server.restart().await;
+    let ends = talks.iter().map(|talk| one_turn_at_a_time(&server, talk));
+    futures::future::join_all(ends).await;
+}
+
 #[tokio::test]
 async fn many_messages_at_once_are_all_stored_and_none_is_lost() {
     let model = ModelServer::answering(|_| says("Yes.")).await;
@@ -231,23 +299,10 @@ async fn many_messages_at_once_are_all_stored_and_none_is_lost() {
             async move { talk.say(server, &format!("message {number}")).await }
         });
         let said = futures::future::join_all(all).await;
-        let mut frames = talk.follow(&server, "").await;
-        loop {
-            until(&mut frames, "session.idled").await;
-            if talk.status(&server).await == "idle" {
-                break;
-            }
-        }
+        one_turn_at_a_time(&server, &talk).await;
         let listed = talk.messages(&server).await;
         for message in said {
             assert!(listed.contains(&message), "{message}");
-        }
-        let events = talk.events(&server, "").await;
-        let mut open = 0_i32;
-        for kind in types(&events) {
-            assert_ne!(kind, "turn.failed", "{events:?}");
-            open += i32::from(kind == "turn.started") - i32::from(kind == "turn.completed");
-            assert!((0..=1).contains(&open), "never two turns at once: {:?}", types(&events));
         }
     });
     futures::future::join_all(talks).await;

@@ -278,3 +278,159 @@ async fn without_a_key_no_secret_is_kept() {
     assert_eq!(send(&server, Method::PUT, &path, &json!({"secrets": {"A": "b"}})).await.0, 503);
     assert_eq!(server.get(&path).await, (200, json!({"data": []})));
 }
+
+/// A session that begins with these files.
+async fn beginning(server: &Server, more: Value) -> (u16, Value) {
+    let agent = server.post("/v1/agents", &json!({"name": "Helper", "system_prompt": ""})).await.1;
+    let mut body = json!({"agent_id": agent["id"]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    server.post("/v1/sessions", &body).await
+}
+
+#[tokio::test]
+async fn a_session_begins_with_the_files_of_its_client_before_those_of_its_capabilities() {
+    let server = server().await;
+    let files = json!([
+        {"path": "/samples/README.md", "content": "Mine."},
+        {"path": "workspace/data.bin", "content": "AAEC", "encoding": "base64", "is_readonly": true},
+        {"path": "empty"},
+    ]);
+    let more = json!({"initial_files": files, "capabilities": [{"ref": "sample_data"}]});
+    let (status, session) = beginning(&server, more).await;
+    assert_eq!(status, 201, "{session}");
+    let talk = Talk(session["id"].as_str().unwrap().to_owned());
+    let read = async |path: &str| server.get(&talk.path(&format!("/fs{path}"))).await.1;
+    assert_eq!(read("/samples/README.md").await["content"], "Mine.");
+    let data = read("/data.bin").await;
+    assert_eq!(
+        [&data["content"], &data["encoding"], &data["is_readonly"]],
+        [&json!("AAEC"), &json!("base64"), &json!(true)]
+    );
+    assert_eq!(read("/empty").await["size_bytes"], 0);
+    let plain = Talk(
+        beginning(&server, json!({"capabilities": [{"ref": "sample_data"}]})).await.1["id"]
+            .as_str()
+            .unwrap()
+            .into(),
+    );
+    let listed = async |talk: &Talk| {
+        let listed = server.get(&talk.path("/fs/samples")).await.1;
+        let files = listed["data"].as_array().unwrap().iter();
+        files.map(|file| file["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut expected = listed(&plain).await;
+    assert_eq!(expected.len(), 3, "{expected:?}");
+    expected.push("/samples/README.md".into());
+    expected.sort();
+    expected.dedup();
+    assert_eq!(listed(&talk).await, expected);
+}
+
+#[tokio::test]
+async fn files_that_no_session_can_begin_with_are_refused_and_none_is_made() {
+    let server = server().await;
+    let too_large = "A".repeat(4 * (10 * 1024 * 1024 / 3 + 1));
+    let refusals = [
+        (json!([{"path": "_/x"}]), "item 0: a path must not begin with `_`: such names are reserved"),
+        (
+            json!([{"path": "a"}, {"path": "/workspace/_x/y"}]),
+            "item 1: a path must not begin with `_`: such names are reserved",
+        ),
+        (json!([{"path": "../x"}]), "item 0: a path must not hold `..`"),
+        (json!([{"path": "/"}]), "item 0: `path` must name a file"),
+        (json!([{}]), "item 0: `path` is missing"),
+        (json!([7]), "item 0: `path` is missing"),
+        (json!([{"path": 7}]), "item 0: `path` must be text"),
+        (json!([{"path": "a", "content": 7}]), "item 0: `content` must be text"),
+        (json!([{"path": "a", "content": "?", "encoding": "base64"}]), "item 0: `content` is no base64"),
+        (json!([{"path": "a", "encoding": "utf8"}]), "item 0: `encoding` must be text or base64"),
+        (json!([{"path": "a", "is_readonly": 1}]), "item 0: `is_readonly` must be true or false"),
+        (json!([{"path": "a"}, {"path": "/a"}]), "`/a` is there twice, or as a file and a folder"),
+        (json!([{"path": "a/b"}, {"path": "a"}]), "`/a` is there twice, or as a file and a folder"),
+        (json!([{"path": "a"}, {"path": "a/b/c"}]), "`/a/b/c` is there twice, or as a file and a folder"),
+        (json!({"path": "a"}), "Input should be a valid list"),
+        (
+            json!([{"path": "a", "content": too_large, "encoding": "base64"}]),
+            "item 0: a file has at most 10485760 bytes",
+        ),
+    ];
+    for (files, told) in refusals {
+        let (status, problem) = beginning(&server, json!({"initial_files": files})).await;
+        let expected = format!("initial_files: {told}");
+        assert_eq!((status, &problem["error"]["message"]), (422, &json!(expected)));
+    }
+    assert_eq!(server.get("/v1/sessions").await.1["total"], 0);
+}
+
+/// How many records the stopped server keeps of files, values and secrets.
+fn kept(server: &Server) -> usize {
+    let exported = std::process::Command::new(env!("CARGO_BIN_EXE_runhold"))
+        .args(["export", "-", "--data"])
+        .arg(server.path("data"))
+        .arg("--agents")
+        .arg(server.path("agents"))
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let text = String::from_utf8(exported.stdout).unwrap();
+    let kinds = ["\"file\"", "\"file_chunk\"", "\"session_value\"", "\"session_secret\""];
+    text.lines().filter(|line| kinds.iter().any(|kind| line.contains(kind))).count()
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_of_an_upload_goes_with_its_session() {
+    let mut server = server().await;
+    let talk = talk(&server).await;
+    put(&server, &talk, "/small.txt", "small").await;
+    let body = json!({"content": "x".repeat(1_500_000)}).to_string();
+    let upload = async |server: &Server, name: usize| {
+        let request = server.request(Method::POST, &talk.path(&format!("/fs/large{name}.txt")));
+        request.header("content-type", "application/json").body(body.clone()).send().await.is_ok()
+    };
+    // It is stopped in the middle of one of them.
+    let mut name = 0;
+    tokio::join!(
+        async {
+            while name < 100 && upload(&server, name).await {
+                name += 1;
+            }
+        },
+        async {
+            tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+            let process = rustix::process::Pid::from_raw(i32::try_from(server.process()).unwrap()).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        },
+    );
+    server.kill();
+    assert!(kept(&server) > 0);
+    server.restart().await;
+    let (status, _) = send(&server, Method::DELETE, &talk.path(""), &json!({})).await;
+    assert_eq!(status, 204);
+    server.kill();
+    assert_eq!(kept(&server), 0);
+}
+
+#[tokio::test]
+async fn a_write_beside_the_sessions_end_leaves_nothing_behind() {
+    let mut server = server().await;
+    for round in 0..8 {
+        let talk = talk(&server).await;
+        let write = async |number: usize| {
+            let content = "y".repeat(if number % 2 == 0 { 40_000 } else { 10 });
+            let path = talk.path(&format!("/fs/d{number}/a.txt"));
+            let (status, body) = server.post(&path, &json!({"content": content})).await;
+            assert!(matches!(status, 201 | 404), "{status} {body}");
+        };
+        let path = talk.path("");
+        let delete = async {
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            send(&server, Method::DELETE, &path, &json!({})).await.0
+        };
+        let (_, _, _, _, status) = tokio::join!(write(1), write(2), write(3), write(4), delete);
+        assert_eq!(status, 204);
+    }
+    server.kill();
+    assert_eq!(kept(&server), 0);
+}

@@ -152,3 +152,25 @@ async fn what_cannot_be_is_refused_with_the_reason() {
     let configured = &list(&server, "/v1/llm-providers").await[0];
     assert_eq!(patch(&server, &path("/v1/llm-providers", configured), json!({"name": "x"})).await.0, 409);
 }
+
+#[tokio::test]
+async fn a_provider_whose_name_leads_into_a_private_network_is_not_asked() {
+    let model = ModelServer::start([says("Never."), says("Reached.")]).await;
+    let port = model.url().rsplit(':').next().unwrap().to_owned();
+    let base_url = format!("http://localhost:{port}");
+    for (opened, reached) in [("[]", 0), ("[\"localhost\"]", 1)] {
+        let config = format!("[network]\nallow_private = {opened}");
+        let server = Setup::default().config(&config).env("SECRETS_ENCRYPTION_KEY", KEY).start().await;
+        let body = json!({"name": "Near", "provider_type": "openai_completions", "base_url": base_url, "api_key": "k"});
+        let (status, provider) = server.post("/v1/llm-providers", &body).await;
+        assert_eq!(status, 201, "{provider}");
+        let models = format!("{}/models", path("/v1/llm-providers", &provider));
+        let (status, grand) = server.post(&models, &json!({"model_id": "m", "display_name": "M"})).await;
+        assert_eq!(status, 201, "{grand}");
+        let talk = Talk::with(&server, json!({"default_model_id": grand["id"]})).await;
+        talk.say(&server, "Hello").await;
+        let events = talk.until_idle(&server).await;
+        let failed = events.iter().filter(|event| event["type"] == "turn.failed").count();
+        assert_eq!((model.requests().len(), failed), (reached, 1 - reached), "{opened}");
+    }
+}

@@ -250,6 +250,13 @@ async fn the_rest_of_the_tools_answer_in_their_shapes() {
     assert_eq!(results[3]["in_progress"], 1);
     assert_eq!(results[4], json!({"result": 3, "operation": "add", "a": 1, "b": 2}));
     assert_eq!([&results[9]["result"], &results[10]["result"]], [-1, 6]);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(keys(&results[0]), "timestamp format timezone");
+    let weather = "location temperature units conditions humidity wind_speed_kmh timestamp";
+    assert_eq!(keys(&results[1]), weather);
+    assert_eq!(keys(&results[2]), "location units days forecast");
+    assert_eq!(keys(&results[2]["forecast"][0]), "date high low conditions precipitation_chance");
+    assert_eq!(keys(&results[3]), "success total_tasks pending in_progress completed todos");
     assert!(results[5].is_string() && results[8].as_str().unwrap().contains("loopback"), "{results:?}");
 }
 
@@ -422,4 +429,99 @@ async fn after_a_crash_a_helper_that_was_done_is_not_asked_again() {
     let told: Vec<&Value> =
         answers.as_array().unwrap().iter().rev().take(2).map(|part| &part["content"]).collect();
     assert_eq!(told, ["Nine.", "Seven."]);
+}
+
+/// The ids of the table of section 9.3, what they need, and their tools with their parameters; those that must be given
+/// are marked.
+const TABLE: &[(&str, &[&str], &[(&str, &str)])] = &[
+    ("noop", &[], &[]),
+    ("current_time", &[], &[("get_current_time", "timezone format")]),
+    (
+        "test_math",
+        &[],
+        &[("add", "a* b*"), ("subtract", "a* b*"), ("multiply", "a* b*"), ("divide", "a* b*")],
+    ),
+    ("test_weather", &[], &[("get_weather", "location* units"), ("get_forecast", "location* days units")]),
+    (
+        "session_file_system",
+        &[],
+        &[
+            ("read_file", "path* offset limit"),
+            ("write_file", "path* content* encoding"),
+            ("list_directory", "path"),
+            ("grep_files", "pattern* path_pattern"),
+            ("delete_file", "path* recursive"),
+            ("stat_file", "path*"),
+            ("edit_file", "path* edits* content_hash"),
+        ],
+    ),
+    ("web_fetch", &[], &[("web_fetch", "url* method as_markdown as_text max_bytes")]),
+    ("stateless_todo_list", &[], &[("write_todos", "todos*")]),
+    (
+        "session_storage",
+        &[],
+        &[("kv_store", "operation* key value"), ("secret_store", "operation* name value")],
+    ),
+    ("virtual_bash", &["session_file_system"], &[("bash", "command* working_dir timeout")]),
+    ("sample_data", &["session_file_system"], &[]),
+    ("research", &[], &[]),
+    ("sandbox", &[], &[]),
+    ("session_schedule", &[], &[]),
+];
+
+#[tokio::test]
+async fn each_id_of_the_table_is_there_with_its_tools_and_their_parameters() {
+    let server = Setup::default().start().await;
+    for (id, needs, tools) in TABLE {
+        let (status, shown) = server.get(&format!("/v1/capabilities/{id}")).await;
+        assert_eq!((status, &shown["dependencies"]), (200, &json!(needs)), "{id}");
+        let announced = ["research", "sandbox", "session_schedule"].contains(id);
+        assert_eq!(shown["status"], if announced { "coming_soon" } else { "available" }, "{id}");
+        let told: Vec<(String, String)> = shown["tool_definitions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| (tool["name"].as_str().unwrap().to_owned(), parameters(&tool["parameters"])))
+            .collect();
+        let told: Vec<(&str, &str)> = told.iter().map(|(name, all)| (name.as_str(), all.as_str())).collect();
+        assert_eq!(told, *tools, "{id}");
+    }
+    let (_, all) = server.get("/v1/capabilities").await;
+    let ids: Vec<&str> =
+        all["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    for id in ["agent_instructions", "fake_warehouse", "fake_aws", "fake_crm", "fake_financial", "guardrails"]
+    {
+        assert!(ids.contains(&id), "{id}: {ids:?}");
+    }
+}
+
+/// The names of a schema's properties; those that must be given are marked.
+fn parameters(schema: &Value) -> String {
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let names = schema["properties"].as_object().unwrap().keys();
+    let marked =
+        names.map(|name| if required.contains(&json!(name)) { format!("{name}*") } else { name.clone() });
+    marked.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_file_is_told_in_the_words_of_the_table() {
+    let script = vec![
+        calls([
+            ("write_file", json!({"path": "/a.bin", "content": "AAE=", "encoding": "base64"})),
+            ("stat_file", json!({"path": "/workspace/a.bin"})),
+            ("read_file", json!({"path": "/a.bin"})),
+        ]),
+        says("Done."),
+    ];
+    let stage = Stage::new(script).await;
+    let results = stage.results(&stage.talk(&["session_file_system"]).await).await;
+    assert_eq!(results[0], json!({"path": "/a.bin", "size_bytes": 2, "created": true}));
+    let known = json!({
+        "path": "/a.bin", "exists": true, "name": "a.bin", "is_directory": false, "is_readonly": false,
+        "size_bytes": 2, "created_at": results[1]["created_at"], "updated_at": results[1]["updated_at"],
+    });
+    assert_eq!(results[1], known);
+    assert!(results[1]["created_at"].is_string());
+    assert_eq!([&results[2]["content"], &results[2]["encoding"]], ["AAE=", "base64"]);
 }

@@ -80,7 +80,7 @@ pub(crate) fn begun_agent() -> Vec<Fact> {
 }
 
 pub(crate) fn called(turn: u32) -> Fact {
-    Fact::ModelCalled { turn, model: "openai/gpt-4o".parse().unwrap() }
+    Fact::ModelCalled { turn, model: "openai/gpt-4o".parse().unwrap(), edit: Default::default() }
 }
 
 pub(crate) fn says(pieces: &[&str]) -> Fact {

@@ -209,7 +209,7 @@ async fn an_unknown_tool_is_the_models_to_mend_and_it_reads_which_there_are() {
     let events = to_end(server.stream("adder", &[("message", "2-3?"), ("session_id", "s1")]).await).await;
     assert_eq!(events.last().unwrap()["event"], "RunCompleted");
     let told = model.requests()[1]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-    assert!(told.as_str().unwrap().starts_with("There is no tool `conjure`. Tools: add"), "{told}");
+    assert!(told.as_str().unwrap().starts_with("Tool not found: conjure\nTools: add"), "{told}");
     model.assert_clean();
 }
 

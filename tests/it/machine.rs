@@ -123,7 +123,7 @@ impl Story {
     fn meet(&mut self, deed: &Deed) {
         match (deed, self.machine.next()) {
             (Deed::Crash, _) => self.replay(),
-            (Deed::Steer, _) => self.tell(News::Steered(joining())),
+            (Deed::Steer, _) => self.tell(News::Steered(joining(), None)),
             (Deed::Doubt { which }, Step::RunTools(_)) => {
                 self.replay();
                 let Step::RunTools(orders) = self.machine.next() else { panic!("calls are lost") };
@@ -136,15 +136,15 @@ impl Story {
             }
             (Deed::Cancel, _) => self.tell(News::Cancelled { reason: "enough".into() }),
             (Deed::Answer { calls, tokens }, Step::CallModel { turn, model }) => {
-                self.tell(News::ModelCalled { turn, model });
+                self.tell(News::ModelCalled { turn, model, edit: Default::default() });
                 self.tell(answered(calls, *tokens));
             }
             (Deed::Fail, Step::CallModel { turn, model }) => {
-                self.tell(News::ModelCalled { turn, model });
+                self.tell(News::ModelCalled { turn, model, edit: Default::default() });
                 self.tell(News::ModelFailed(Failure::new("model_provider_error", "no")));
             }
             (Deed::Interrupt, Step::CallModel { turn, model }) => {
-                self.tell(News::ModelCalled { turn, model });
+                self.tell(News::ModelCalled { turn, model, edit: Default::default() });
                 self.replay();
             }
             (Deed::Finish { which, verdict }, Step::RunTools(orders)) => {
@@ -200,6 +200,7 @@ fn answered(calls: &[(u8, bool)], tokens: u8) -> News {
     News::ModelAnswered {
         tool_calls: calls.iter().map(call).collect(),
         gated: calls.iter().filter(|(_, gated)| *gated).map(|(number, _)| id(number)).collect(),
+        refused: Vec::new(),
         finish: if calls.is_empty() { Finish::Stop } else { Finish::ToolCalls },
         usage: Usage { output: u64::from(tokens), ..Usage::default() },
         provider_id: None,
@@ -440,7 +441,7 @@ fn models_that_fail_are_followed_by_the_next_and_the_last_failure_is_the_runs() 
     let mut asked = Vec::new();
     while let Step::CallModel { turn, model } = story.machine.next() {
         asked.push((turn, model.to_string()));
-        story.tell(News::ModelCalled { turn, model: model.clone() });
+        story.tell(News::ModelCalled { turn, model: model.clone(), edit: Default::default() });
         story.tell(fail(&format!("{model} is away")));
     }
     assert_eq!(asked, ["one/a", "two/b", "three/c"].map(|name| (1, name.to_owned())));

@@ -55,7 +55,13 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
 }
 
 fn result(call: &ToolCall, content: &str) -> Message {
-    Message::Tool { call: call.id.clone(), name: call.name.clone(), content: content.into(), error: false }
+    Message::Tool {
+        call: call.id.clone(),
+        name: call.name.clone(),
+        content: content.into(),
+        images: vec![],
+        error: false,
+    }
 }
 
 fn provider(server: &ModelServer, patience: Patience) -> OpenAi {

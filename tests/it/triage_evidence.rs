@@ -194,6 +194,11 @@ async fn a_file_can_be_sent_as_json() {
     assert_eq!((status, &made["data"]["size"]), (201, &json!(3)));
     let (status, made) = server.post(path, &json!({ "name": "empty", "content": "" })).await;
     assert_eq!((status, &made["data"]["size"]), (201, &json!(0)));
+    let (status, made) = upload(&server, Form::new().text("file", "a part without a filename")).await;
+    assert_eq!(
+        (status, &made["data"]["name"], &made["data"]["mime_type"], &made["data"]["size"]),
+        (201, &json!("file"), &json!("text/plain"), &json!(25))
+    );
     let (_, body) = server.post(path, &json!({ "content": "a", "content_base64": "!" })).await;
     let message = "name: required; content_base64: must be base64; \
                    content: either this or content_base64 is required";

@@ -203,6 +203,21 @@ async fn who_comes_back_is_told_what_was_missed_and_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_place_the_feed_has_not_come_to_leaves_nothing_out() {
+    let (_server, member) = board().await;
+    let made = member.open(json!({})).await;
+    let mut watched = frames(watch(&member, &made, "", Some(999)).await);
+    let request = member.request(Method::GET, &format!("{}/activity/stream", at(&made)));
+    let unseen = request.header("last-event-id", "").send().await.unwrap();
+    assert_eq!(unseen.status(), 200, "who has seen nothing may say so");
+    let mut unseen = frames(unseen);
+    let entry = comment(&member, &made, "one").await;
+    let expected = Frame { id: Some(2), event: "entry".into(), data: entry };
+    assert_eq!(next(&mut watched).await.as_ref(), Some(&expected));
+    assert_eq!(next(&mut unseen).await, Some(expected));
+}
+
+#[tokio::test]
 async fn an_entry_that_is_changed_keeps_its_place_and_is_told_again() {
     let (_server, member) = board().await;
     let made = member.open(json!({})).await;

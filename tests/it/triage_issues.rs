@@ -306,6 +306,24 @@ async fn a_patch_with_anything_wrong_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_link_to_another_system_is_a_web_address() {
+    let (_server, member) = board().await;
+    let made = member.open(json!({})).await;
+    let link = |url: &str| json!({"external_link": {"url": url}});
+    for good in ["https://example.org/o/r/12", "HTTP://example.org", "https://user@example.org:8443/?q=1#x"] {
+        let (status, told) = member.patch(&at(&made), link(good)).await;
+        assert_eq!((status, &told["data"]["external_link"]["url"]), (200, &json!(good)));
+    }
+    let wrong = json!("external_link.url: must be an http or https address");
+    for bad in
+        ["https://", "https:example.org", "https://a b", "https://\n", "//example.org", "javascript:alert(1)"]
+    {
+        let (status, told) = member.patch(&at(&made), link(bad)).await;
+        assert_eq!((status, &told["errors"][0]["message"]), (400, &wrong), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn issues_are_filtered_and_sorted() {
     let (_server, member) = board().await;
     let issues = [
@@ -431,4 +449,29 @@ async fn an_issue_is_opened_once_under_a_key() {
     let (status, told) = keyed(json!({"title": "Other", "severity": "high", "category": "Bug"})).await;
     assert_eq!((status, &told["errors"][0]["error"]), (409, &json!("idempotency_conflict")));
     assert_eq!(member.items("/issues").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_its_callers_own_and_members_of_one_org_may_choose_the_same() {
+    let (server, member) = board().await;
+    let ann = somebody(&server, "ann", "default").await;
+    let made = member.open(json!({})).await;
+    let body = json!({"title": "Once", "severity": "high", "category": "Bug"});
+    let keyed = async |who: &Member, path: &str, body: &Value| {
+        let request = who.request(Method::POST, path).header("idempotency-key", "k1");
+        answer(request.json(body).send().await.unwrap()).await
+    };
+    let first = keyed(&member, "/issues", &body).await;
+    let hers = keyed(&ann, "/issues", &body).await;
+    assert_eq!((first.0, hers.0), (201, 201));
+    assert_ne!(first.1["data"]["id"], hers.1["data"]["id"]);
+    assert_eq!(hers.1["data"]["author_id"], "ann");
+    assert_eq!(keyed(&member, "/issues", &body).await, first);
+    assert_eq!(keyed(&ann, "/issues", &body).await, hers);
+    let comment = json!({"detail": "x"});
+    let path = format!("{}/comments", at(&made));
+    assert_eq!(keyed(&ann, &path, &comment).await.0, 409, "her key stands for her issue");
+    let bob = somebody(&server, "bob", "default").await;
+    assert_eq!(keyed(&bob, &path, &comment).await.0, 201, "his key stands for nothing yet");
+    assert_eq!(member.items("/issues").await.len(), 3);
 }

@@ -34,6 +34,7 @@ def tools() -> list[dict]:
         tool("huge"),
         tool("garbage"),
         tool("refuse"),
+        tool("picture", readOnlyHint=True),
         {"name": "shifty", "description": description(), "inputSchema": NOTHING},
         {"name": "no schema at all", "description": "d", "inputSchema": {"type": "array"}},
     ]
@@ -79,6 +80,10 @@ def main() -> None:
             send({"id": number, "result": {"tools": tools()}})
         elif method == "tools/call" and given["name"] == "refuse":
             send({"id": number, "error": {"code": -32000, "message": "I will not"}})
+        elif method == "tools/call" and given["name"] == "picture":
+            # The second one is of a kind that no model takes.
+            pictures = [{"type": "image", "mimeType": kind, "data": "aGVsbG8="} for kind in ("image/png", "image/tiff")]
+            send({"id": number, "result": {"content": [{"type": "text", "text": "Look:"}, *pictures]}})
         elif method == "tools/call":
             text = call(given["name"], given.get("arguments", {}))
             send({"id": number, "result": {"content": [{"type": "text", "text": text}]}})

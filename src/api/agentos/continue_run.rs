@@ -47,7 +47,7 @@ pub(super) async fn go_on(
     let run = runs::find(runtime, owner, &target, Some(&session)).await?;
     let run = run.ok_or_else(|| Error::not_found("Run not found"))?;
     // From here on nobody else goes on with this run under the same key.
-    let claim = key.claim(runtime, owner).await?;
+    let claim = key.claim(runtime, &caller).await?;
     let made: Option<MadeRun> = claim.made()?;
     let seat = if form.stream { Some(sse::seat(&state)?) } else { None };
     if form.fork.is_meant(&run, !sent.is_empty(), made) {

@@ -259,7 +259,7 @@ impl Teller<'_> {
                 self.tool_finished(call);
             }
             Fact::ToolDoubted { calls } => calls.iter().for_each(|call| self.doubted(call)),
-            Fact::Steered { input } => self.event(Name::CustomEvent, |line| {
+            Fact::Steered { input, .. } => self.event(Name::CustomEvent, |line| {
                 line.put("kind", "message_joined").put("content", &input.text);
             }),
             Fact::StepStarted { .. }

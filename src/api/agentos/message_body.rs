@@ -1,5 +1,7 @@
 //! Messages and media as AgentOS shows them; what is unset or empty is left out.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -78,7 +80,7 @@ pub struct MediaLists<'a> {
 pub struct MediaBody<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<&'a str>,
+    url: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,8 +108,9 @@ impl<'a> MediaLists<'a> {
 impl<'a> From<&'a Media> for MediaBody<'a> {
     fn from(media: &'a Media) -> Self {
         let (url, content) = match &media.source {
-            MediaSource::Url(url) => (Some(url.as_str()), None),
+            MediaSource::Url(url) => (Some(Cow::from(url)), None),
             MediaSource::Base64(content) => (None, Some(content.as_str())),
+            MediaSource::Kept(image) => (Some(format!("/v1/images/img_{}", image.simple()).into()), None),
         };
         Self {
             id: &media.id,

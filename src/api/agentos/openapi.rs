@@ -26,7 +26,12 @@ pub fn document(server: &ServerInfo) -> OpenApi {
     }
     let mut info = Info::new(server.name.clone().unwrap_or_else(|| TITLE.into()), server.version.clone());
     info.description = server.description.clone();
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(server.servers())
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
 /// What is unset is left out, so that an answer may fit several kinds: one of them is enough.
@@ -46,7 +51,13 @@ mod tests {
     use super::*;
 
     fn described() -> Value {
-        let server = ServerInfo { id: "x".into(), name: None, description: None, version: "1".into() };
+        let server = ServerInfo {
+            id: "x".into(),
+            name: None,
+            description: None,
+            version: "1".into(),
+            prefix: String::new(),
+        };
         serde_json::to_value(document(&server)).unwrap()
     }
 

@@ -50,7 +50,7 @@ pub(super) async fn start(
     let order = run_form::order(component.kind, component.id, form)?;
     let seat = if stream { Some(sse::seat(&state)?) } else { None };
     let runtime = &state.runtime;
-    let claim = key.claim(runtime, caller.owner()).await?;
+    let claim = key.claim(runtime, &caller).await?;
     let (again, has_key) = (claim.is_done(), claim.has_key());
     let started = runtime.start_once(caller.owner(), order, claim).await?;
     let wanted = Wanted { stream, background, all };

@@ -38,7 +38,7 @@ pub(super) async fn fork(
         Error::bad_request(format!("Session with id '{name}' not found"))
     };
     let id: SessionId = path_id(&request, "session_id").ok_or_else(missing)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let again = claim.is_done();
     // What was made stays made, whatever became of its source.
     if !again {

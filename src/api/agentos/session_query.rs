@@ -222,6 +222,7 @@ impl Listing {
             user: self.user.clone(),
             text: self.text.clone(),
             tags: Vec::new(),
+            standing: None,
             sort: self.sort,
             newest_first: self.newest_first,
             skip: usize::try_from(before).unwrap_or(usize::MAX),

@@ -52,7 +52,7 @@ pub(super) async fn create(
             ..SessionData::default()
         },
     };
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
+    let claim = key.claim(&state.runtime, &caller).await?;
     let again = claim.is_done();
     let made = state.runtime.create_session_once(caller.owner(), new, claim).await.map_err(taken)?;
     let body = SessionBody::new(made, state.runtime.catalog(), Vec::new());

@@ -9,6 +9,7 @@ use super::harnesses::HARNESS_ID;
 use super::ids::{self, PublicId};
 use super::models;
 use super::time::{TokenUsage, moment};
+use crate::api::ApiState;
 use crate::api::fields::{Fields, FromFields};
 use crate::domain::id::{ComponentId, ModelName};
 use crate::domain::message::Usage;
@@ -52,7 +53,7 @@ impl FromFields for AgentForm {
             description: fields.text("description"),
             system_prompt: fields.text("system_prompt"),
             default_model_id: fields.text("default_model_id"),
-            tags: texts(fields, "tags"),
+            tags: assignment::texts(fields, "tags"),
             capabilities: assignment::capabilities(fields),
             tools: assignment::tools(fields),
             archived: fields.choice("status", &[("active", false), ("archived", true)]),
@@ -75,20 +76,15 @@ impl FromFields for NewAgent {
     }
 }
 
-/// A list of texts; `None` where the field is absent.
-pub(super) fn texts(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
-    fields.value(name)?;
-    Some(fields.texts(name))
-}
-
 impl AgentForm {
     /// Refuses what is too long or does not fit, and finds the model.
     ///
     /// # Errors
     /// 400; 404 for a model that is not there.
-    pub(super) fn checked(self, workspace: &Workspace) -> Result<Checked, Error> {
+    pub(super) fn checked(mut self, state: &ApiState, workspace: &Workspace) -> Result<Checked, Error> {
         let over = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
-        if over(&self.name, MAX_NAME)
+        if assignment::too_many(self.tags.as_deref().unwrap_or_default())
+            || over(&self.name, MAX_NAME)
             || over(&self.description, MAX_DESCRIPTION)
             || over(&self.system_prompt, MAX_PROMPT)
         {
@@ -96,6 +92,9 @@ impl AgentForm {
         }
         if self.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::bad_request("The name of an agent must not be empty"));
+        }
+        if let Some(tools) = &mut self.tools {
+            assignment::patiently(tools, state.everruns.client_patience);
         }
         let empty = (Vec::new(), Vec::new());
         let capabilities = self.capabilities.as_ref().unwrap_or(&empty.0);
@@ -220,7 +219,28 @@ pub(super) struct AgentBody {
     harness_id: &'static str,
 }
 
+/// What agents can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SortField {
+    /// What they are called, whatever the case.
+    Name,
+    /// When they were made.
+    Created,
+    /// When they last changed.
+    Updated,
+}
+
 impl AgentBody {
+    /// Its place in a list that is sorted so.
+    pub(super) fn sort_key(&self, field: SortField) -> String {
+        match field {
+            SortField::Name => self.name.to_lowercase(),
+            // Moments are written so that texts sort as they do.
+            SortField::Created => self.created_at.clone(),
+            SortField::Updated => self.updated_at.clone(),
+        }
+    }
+
     /// An agent that was saved.
     pub(super) fn saved(agent: &SavedAgent) -> Self {
         let spec = &agent.spec;

@@ -1,24 +1,24 @@
 //! Agents: those that clients made, which can be changed, and those of files, which can be read, exported and copied.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::agent_body::{AgentBody, AgentForm, Checked, Found, NewAgent, blank};
-use super::assignment;
+use super::agent_body::{AgentBody, AgentForm, Checked, Found, NewAgent};
 use super::body::{Body, Text};
 use super::error::Error;
 use super::ids::{self, AGENT, PublicId};
-use super::page::{self, Page, Query};
-use super::{agent_file, models};
+use super::page::Query;
+use super::{agent_file, assignment};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
-use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
+use crate::api::endpoint::Endpoint;
 use crate::api::fields::{Fields, FromFields, path_text};
 use crate::domain::id::{ComponentId, ModelName, Owner};
-use crate::domain::spec::{AgentSpec, CapabilityRef, ComponentKind, Source, Spec};
+use crate::domain::spec::{AgentSpec, ComponentKind, Source, Spec};
 use crate::domain::time::Timestamp;
 use crate::runtime::agents::SavedAgent;
 use crate::runtime::documents::Stored;
@@ -36,13 +36,6 @@ pub(super) fn table() -> Vec<Endpoint> {
             .gives("201", "The agent", JSON)
             .gives("200", "There was one of this id: the agent, replaced", JSON)
             .fails("409", OF_FILE),
-        Endpoint::get("/agents", list)
-            .named("list_agents", "Agents", "List agents, newest first")
-            .query(&[
-                Parameter::new("search", ParameterKind::Text, "With this in their name or description"),
-                Parameter::new("include_archived", ParameterKind::Flag, "Archived ones too"),
-            ])
-            .gives("200", "The agents", JSON),
         Endpoint::post("/agents/import", import)
             .named(
                 "import_agent",
@@ -50,9 +43,6 @@ pub(super) fn table() -> Vec<Endpoint> {
                 "Make an agent of a text: Markdown with front matter, JSON, YAML or a prompt",
             )
             .gives("201", "The agent", JSON),
-        Endpoint::post("/agents/preview", preview)
-            .named("preview_agent", "Agents", "What a model would be told")
-            .gives("200", "Prompt and tools", JSON),
     ]);
     table
 }
@@ -115,62 +105,38 @@ async fn replace(
 /// Writes an agent whole: 201 if there was none, 200 if there was.
 async fn write(state: &ApiState, caller: &Caller, id: Uuid, form: AgentForm) -> Result<HttpResponse, Error> {
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(state, &workspace)?;
     let id = match find(state, caller.owner(), &workspace, id).await? {
         Some(Found::File(_)) => return Err(read_only()),
         Some(Found::Saved(saved)) => saved.spec.id.clone(),
         None => ids::component(id)?,
     };
-    let (agent, is_new) = save(state, caller.owner(), &workspace, id, checked).await?;
+    let (agent, is_new) = save(state, caller, workspace, id, checked).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(AgentBody::saved(&agent)))
 }
 
 async fn save(
     state: &ApiState,
-    owner: &Owner,
-    workspace: &Workspace,
+    caller: &Caller,
+    workspace: Arc<Workspace>,
     id: ComponentId,
     checked: Checked,
 ) -> Result<(SavedAgent, bool), Error> {
-    let (now, any, its_id) = (state.runtime.now(), default_model(workspace), id.clone());
+    let (now, any, its_id) = (state.runtime.now(), default_model(&workspace), id.clone());
+    let who = caller.clone();
     let edit = move |found: Option<Stored<SavedAgent>>| {
         let created = found.as_ref().map_or(now, |found| found.created);
         let agent = checked.new_agent(its_id.clone(), created, now, &any);
+        let before = found.as_ref().map(|found| &found.spec);
+        assignment::may_define(&who, &workspace.registry, &agent.spec, before)?;
         Ok::<_, Error>(((agent.clone(), found.is_none()), agent))
     };
-    state.runtime.change_agent(owner, &id, edit).await
+    state.runtime.change_agent(caller.owner(), &id, edit).await
 }
 
-fn default_model(workspace: &Workspace) -> ModelName {
+pub(super) fn default_model(workspace: &Workspace) -> ModelName {
     workspace.models.default_model().cloned().unwrap_or_else(ids::no_model)
-}
-
-/// `GET /agents`
-async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<HttpResponse, Error> {
-    let archived = query.flag("include_archived")?;
-    let search = query.text("search").map(str::to_lowercase);
-    let workspace = state.runtime.workspace(caller.owner()).await?;
-    let mut saved = state.runtime.documents(caller.owner()).all::<SavedAgent>(None).await?;
-    saved.sort_by_key(|agent| (agent.created, agent.spec.id.clone()));
-    let is_shown = |spec: &AgentSpec| {
-        let fits = |text: &str| search.as_ref().is_none_or(|search| text.to_lowercase().contains(search));
-        fits(&spec.name) || spec.description.as_deref().is_some_and(fits)
-    };
-    let made = saved.iter().rev().filter(|agent| archived || !agent.archived);
-    let mut shown: Vec<AgentBody> =
-        made.filter(|agent| is_shown(&agent.spec)).map(|agent| AgentBody::saved(agent)).collect();
-    let is_saved = |id: &ComponentId| saved.iter().any(|agent| !agent.archived && agent.spec.id == *id);
-    let files = workspace.catalog.agents().filter(|spec| !is_saved(spec.id()));
-    let files = files.filter(|spec| models::leader(spec).is_some_and(is_shown));
-    shown.extend(files.map(|spec| AgentBody::file(spec, state.runtime.since())));
-    let total = shown.len();
-    let part = match query.text("limit").or(query.text("offset")) {
-        Some(_) => query.page()?,
-        None => Page { offset: 0, limit: total },
-    };
-    let data = shown.into_iter().skip(part.offset).take(part.limit).collect();
-    Ok(page::page(data, total as u64, part))
 }
 
 /// `GET /agents/{agent_id}`
@@ -190,11 +156,14 @@ async fn change(
 ) -> Result<HttpResponse, Error> {
     let id = changeable(&state, caller.owner(), &request).await?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
-    let checked = form.checked(&workspace)?;
+    let checked = form.checked(&state, &workspace)?;
     let now = state.runtime.now();
+    let who = caller.clone();
     let edit = move |found: Option<Stored<SavedAgent>>| {
         let mut agent = found.ok_or_else(missing)?.value;
+        let before = agent.spec.clone();
         checked.change(&mut agent, now);
+        assignment::may_define(&who, &workspace.registry, &agent.spec, Some(&before))?;
         check_template(&workspace, &agent.spec)?;
         Ok::<_, Error>((agent.clone(), agent))
     };
@@ -236,13 +205,14 @@ async fn import(
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let now = state.runtime.now();
     let read = agent_file::read(&text, &workspace, now)?;
-    let (form, keys) = (read.form.checked(&workspace)?, read.keys);
+    let (form, keys) = (read.form.checked(&state, &workspace)?, read.keys);
     let id = ids::component(state.runtime.fresh())?;
     let mut agent = form.new_agent(id.clone(), now, now, &default_model(&workspace));
     if let Some(keys) = keys {
         keys.put_into(&mut agent)?;
     }
     check_template(&workspace, &agent.spec)?;
+    assignment::may_define(&caller, &workspace.registry, &agent.spec, None)?;
     created(&state, caller.owner(), agent).await
 }
 
@@ -285,7 +255,8 @@ async fn copy(
     let mut agent = exportable(of_path(&state, caller.owner(), &request).await?, now)?;
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let name = name.unwrap_or_else(|| format!("{} (copy)", agent.spec.name));
-    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&workspace)?;
+    AgentForm { name: Some(name.clone()), ..AgentForm::default() }.checked(&state, &workspace)?;
+    assignment::may_define(&caller, &workspace.registry, &agent.spec, None)?;
     agent.spec.id = ids::component(state.runtime.fresh())?;
     agent.spec.name = name;
     agent = SavedAgent { archived: false, created: now, updated: now, ..agent };
@@ -311,40 +282,6 @@ fn exportable(found: Found, since: Timestamp) -> Result<SavedAgent, Error> {
             )),
         },
     }
-}
-
-/// What is to be previewed.
-struct PreviewForm {
-    system_prompt: String,
-    capabilities: Vec<CapabilityRef>,
-}
-
-impl FromFields for PreviewForm {
-    fn from_fields(fields: &mut Fields) -> Self {
-        let system_prompt = fields.text("system_prompt").unwrap_or_default();
-        Self { system_prompt, capabilities: assignment::capabilities(fields).unwrap_or_default() }
-    }
-}
-
-/// `POST /agents/preview`
-async fn preview(
-    state: Data<ApiState>,
-    caller: Caller,
-    Body(PreviewForm { system_prompt, capabilities }): Body<PreviewForm>,
-) -> Result<HttpResponse, Error> {
-    let workspace = state.runtime.workspace(caller.owner()).await?;
-    assignment::check(&workspace.registry, &capabilities, &[])?;
-    let id = ids::component(Uuid::nil())?;
-    let agent = AgentSpec { capabilities, ..blank(id, &default_model(&workspace)) };
-    let toolbox = workspace.toolbox_of(&agent);
-    let parts = toolbox.prompts.iter().map(String::as_str).chain([system_prompt.as_str()]);
-    let parts: Vec<&str> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
-    let tools = toolbox.specs().into_iter();
-    let tools = tools.map(
-        |tool| json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters }),
-    );
-    let tools: Vec<Value> = tools.collect();
-    Ok(HttpResponse::Ok().json(json!({ "system_prompt": parts.join("\n\n"), "tools": tools })))
 }
 
 /// The agent with this id: one that was saved, archived ones too, or a file's.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::error::Error;
+use crate::api::caller::Caller;
 use crate::api::fields::Fields;
-use crate::capability::registry::Registry;
+use crate::capability::registry::{ComposeError, Registry};
 use crate::domain::Object;
-use crate::domain::spec::{CapabilityRef, DeclaredTool, ToolAction};
+use crate::domain::spec::{AgentSpec, CapabilityRef, DeclaredTool, ToolAction};
 use crate::domain::tool::{Effect, Gate, OnTimeout};
 
 /// Capabilities in one list.
@@ -17,8 +18,14 @@ const MAX_CAPABILITIES: usize = 250;
 /// Tools in one list.
 const MAX_TOOLS: usize = 50;
 
-/// How long a client has to execute a tool.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
+/// Tags in one list.
+const MAX_TAGS: usize = 250;
+
+/// Longest tag, in bytes.
+const MAX_TAG: usize = 2 * 1024;
+
+/// How long a client has to execute a tool where nothing else is configured.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A list of capabilities; `None` where the field is absent.
 pub fn capabilities(fields: &mut Fields) -> Option<Vec<CapabilityRef>> {
@@ -29,6 +36,16 @@ pub fn capabilities(fields: &mut Fields) -> Option<Vec<CapabilityRef>> {
 pub fn tools(fields: &mut Fields) -> Option<Vec<DeclaredTool>> {
     let tools = each(fields, "tools", tool)?;
     Some(tools.into_iter().flatten().collect())
+}
+
+/// A list of texts; `None` where the field is absent.
+pub fn texts(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
+    each(fields, name, |item| item.as_str().map(str::to_owned).ok_or_else(|| "must be text".into()))
+}
+
+/// Whether these are more tags than anything has, or longer ones.
+pub fn too_many(tags: &[String]) -> bool {
+    tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.len() > MAX_TAG)
 }
 
 /// Reads each item of a list and notes what is wrong with which; `None` where the field is absent.
@@ -117,8 +134,16 @@ fn of_an_object(mut schema: Object) -> Object {
     schema
 }
 
+/// Gives clients so long to execute these tools.
+pub fn patiently(tools: &mut [DeclaredTool], patience: Duration) {
+    for tool in tools.iter_mut().filter(|tool| tool.action == ToolAction::External) {
+        (tool.timeout, tool.gate.within) = (patience, Some(patience));
+    }
+}
+
 /// Refuses what is too much, tools that no model can be offered, and servers that are not there. Any other capability
-/// that is not known is passed over when a turn begins.
+/// that is not known is passed over when a turn begins. One that looks at what others do must fit: nobody would notice
+/// that it is missing.
 ///
 /// # Errors
 /// 400.
@@ -138,7 +163,56 @@ pub fn check(
             server.id
         )));
     }
-    registry.compose(&[], tools).map(drop).map_err(|fault| Error::bad_request(fault.to_string()))
+    capabilities.iter().try_for_each(|one| registry.check_hooks(one)).map_err(unfit)?;
+    registry.compose(&[], tools).map(drop).map_err(unfit)
+}
+
+fn unfit(fault: ComposeError) -> Error {
+    Error::bad_request(fault.to_string())
+}
+
+/// Refuses what only admins may give an agent, of a caller who is none: capabilities of a high risk, and tools that run
+/// programs. What the agent has `before` is not given to it now.
+///
+/// # Errors
+/// 403, naming it.
+pub fn may_define(
+    caller: &Caller,
+    registry: &Registry,
+    agent: &AgentSpec,
+    before: Option<&AgentSpec>,
+) -> Result<(), Error> {
+    let had = before.map(|before| before.capabilities.as_slice()).unwrap_or_default();
+    may_assign(caller, registry, &agent.capabilities, had)?;
+    let is_new = |tool: &&DeclaredTool| before.is_none_or(|before| !before.tools.contains(tool));
+    let runs = |tool: &&DeclaredTool| matches!(tool.action, ToolAction::Process { .. });
+    match agent.tools.iter().filter(runs).find(is_new) {
+        Some(tool) if !caller.is_admin() => Err(Error::forbidden(format!(
+            "The tool {} runs a program: only an admin may make an agent that has it",
+            tool.name
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses capabilities of a high risk, of a caller who is no admin. Those that were there `before`, with the same
+/// settings, are not assigned now.
+///
+/// # Errors
+/// 403, naming the capability.
+pub fn may_assign(
+    caller: &Caller,
+    registry: &Registry,
+    capabilities: &[CapabilityRef],
+    before: &[CapabilityRef],
+) -> Result<(), Error> {
+    let new: Vec<_> = capabilities.iter().filter(|one| !before.contains(one)).cloned().collect();
+    match registry.reserved(&new) {
+        Some(id) if !caller.is_admin() => Err(Error::forbidden(format!(
+            "The capability {id} is of a high risk: only an admin may assign it"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Capabilities as they are shown.

@@ -10,7 +10,7 @@ use super::ids::{self, KEY, PublicId};
 use super::page;
 use super::tenancy;
 use super::time::moment;
-use crate::access::{AccessError, KeyOrder, Token, Tokens};
+use crate::access::{AccessError, KeyOrder, Role, Token, Tokens};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
@@ -28,8 +28,11 @@ const KEY_PREFIX: &str = "evr_";
 /// Longest name of a key, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Everything: a key opens all that its owner has.
+/// Everything that the token of the key's maker opens.
 const ALL_SCOPES: &str = "*";
+
+/// Everything but to assign capabilities of a high risk.
+const MEMBER_SCOPE: &str = "member";
 
 /// One day, in the unit of [`Timestamp`].
 const DAY_MICROS: u64 = 24 * 60 * 60 * 1_000_000;
@@ -84,7 +87,7 @@ async fn config() -> HttpResponse {
 
 /// `GET /auth/me`
 async fn me(state: Data<ApiState>, caller: Caller) -> HttpResponse {
-    HttpResponse::Ok().json(tenancy::user(&state, caller.owner()))
+    HttpResponse::Ok().json(tenancy::user(&state, &caller))
 }
 
 /// A key that is wanted.
@@ -117,17 +120,12 @@ async fn create(
     if label.len() > MAX_NAME_BYTES {
         return Err(Error::over_limits());
     }
-    // A key that seems to be narrow and is not would be worse than none.
-    if form.scopes.iter().any(|scope| scope != ALL_SCOPES) {
-        return Err(Error::bad_request(
-            "A key opens all that its owner has: leave scopes out, or send [\"*\"]",
-        ));
-    }
+    let role = role(&form.scopes)?;
     let end = |days: u64| Timestamp(state.runtime.now().0.saturating_add(days.saturating_mul(DAY_MICROS)));
     let expires = form.days.map(end);
     let id = PublicId(KEY, state.runtime.fresh()).to_string();
     let (token, clear) = with_tokens(&state, move |tokens| {
-        let order = KeyOrder { id: &id, label: &label, prefix: KEY_PREFIX, expires };
+        let order = KeyOrder { id: &id, label: &label, prefix: KEY_PREFIX, role, expires };
         tokens.make_key(caller.principal(), order)
     })
     .await?;
@@ -136,6 +134,19 @@ async fn create(
         fields.insert("key".into(), clear.reveal().into());
     }
     Ok(HttpResponse::Created().insert_header(("cache-control", "no-store")).json(shown))
+}
+
+/// What a key of these scopes is to open. One that seems to be narrow and is not would be worse than none.
+fn role(scopes: &[String]) -> Result<Role, Error> {
+    let is_known = |scope: &&String| matches!(scope.as_str(), ALL_SCOPES | MEMBER_SCOPE);
+    if let Some(unknown) = scopes.iter().find(|scope| !is_known(scope)) {
+        return Err(Error::bad_request(format!(
+            "scopes: there is no scope {unknown:?}. A key has [\"*\"], all that its maker's opens, as it has where \
+             scopes are left out, or [\"member\"], all but to assign capabilities of a high risk"
+        )));
+    }
+    let all = scopes.is_empty() || scopes.iter().any(|scope| scope == ALL_SCOPES);
+    Ok(if all { Role::Admin } else { Role::Member })
 }
 
 /// `GET /auth/api-keys`
@@ -186,7 +197,7 @@ fn shown(token: &Token) -> Value {
         "id": token.name,
         "name": key.map(|key| key.label.as_str()).unwrap_or_default(),
         "key_prefix": key.map(|key| key.begins_with.as_str()).unwrap_or_default(),
-        "scopes": [ALL_SCOPES],
+        "scopes": [if token.role == Role::Admin { ALL_SCOPES } else { MEMBER_SCOPE }],
         "created_at": moment(token.created),
     });
     if let (Some(end), Some(fields)) = (token.expires, shown.as_object_mut()) {

@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::error::Error;
@@ -10,7 +11,9 @@ use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
 use crate::api::fields::path_text;
+use crate::capability::toolbox::Toolbox;
 use crate::capability::{Capability, CapabilityKind, Contribution};
+use crate::domain::id::Owner;
 
 const JSON: &[&str] = &["application/json"];
 
@@ -46,13 +49,15 @@ async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<Htt
         search.as_ref().is_none_or(holds)
     };
     let all = workspace.registry.all().map(AsRef::as_ref).filter(|capability| fits(*capability));
-    let all: Vec<Value> = all.map(shown).collect();
+    let all: Vec<&dyn Capability> = all.collect();
     let total = all.len();
     let part = match query.text("limit").or(query.text("offset")) {
         Some(_) => query.page()?,
         None => Page { offset: 0, limit: total },
     };
-    Ok(page::page(all.into_iter().skip(part.offset).take(part.limit).collect(), total as u64, part))
+    let part_of = all.into_iter().skip(part.offset).take(part.limit);
+    let data = join_all(part_of.map(|capability| shown(&state, caller.owner(), capability))).await;
+    Ok(page::page(data, total as u64, part))
 }
 
 /// `GET /capabilities/{capability_id}`
@@ -60,14 +65,21 @@ async fn read(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Re
     let workspace = state.runtime.workspace(caller.owner()).await?;
     let found = workspace.registry.get(&path_text(&request, "capability_id"));
     let capability = found.ok_or_else(|| Error::not_found("Capability not found"))?;
-    Ok(HttpResponse::Ok().json(shown(capability.as_ref())))
+    Ok(HttpResponse::Ok().json(shown(&state, caller.owner(), capability.as_ref()).await))
 }
 
-/// A capability, with what it contributes where its settings are left as they are.
-fn shown(capability: &dyn Capability) -> Value {
+/// A capability, with what it contributes where its settings are left as they are. A server is asked for its tools.
+async fn shown(state: &ApiState, owner: &Owner, capability: &dyn Capability) -> Value {
     let about = capability.about();
     // One that needs settings contributes nothing without them.
-    let Contribution { prompt, tools, .. } = capability.contribute(&json!({})).unwrap_or_default();
+    let Contribution { prompt, mut tools, later, .. } = capability.contribute(&json!({})).unwrap_or_default();
+    if let (CapabilityKind::Mcp, Some(later)) = (about.kind, later) {
+        let now = state.runtime.said_now(owner, later.as_ref()).await;
+        // Of a server's tools those that a model can be offered.
+        let mut offered = Toolbox::default();
+        let now = now.unwrap_or_default().tools.into_iter();
+        tools.extend(now.filter(|tool| offered.add(tool.clone()).is_ok()));
+    }
     let tools: Vec<Value> = tools
         .iter()
         .map(|tool| tool.spec())

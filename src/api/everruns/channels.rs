@@ -20,7 +20,7 @@ use super::session_body::{NewSessionForm, SessionBody};
 use super::{agents, event_routes, ids, messages, models, place, sessions, turns};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
-use crate::api::endpoint::{self, Endpoint};
+use crate::api::endpoint::{self, Endpoint, Parameter, ParameterKind, verb};
 use crate::api::fields::{Fields, FromFields, path_text};
 use crate::api::once::{self, OnceHeader};
 use crate::domain::id::{Owner, UserId};
@@ -30,30 +30,92 @@ use crate::runtime::{SessionFilter, SessionPage, SessionSort};
 /// Who uses the application.
 const END_USER: &str = "end-user";
 
+/// Where an agent is, and a session of it.
+const AGENT: &str = "/channels/{agent}";
+const OF_AGENT: &str = "/sessions/{session_id}";
+
+/// The group of its operations, in documents.
+const TAG: &str = "Channels";
+
+/// What a handler gives.
+const JSON: &[&str] = &["application/json"];
+
 /// Mounts it.
 pub(super) fn configure(routes: &mut ServiceConfig) {
-    let agent = vec![
-        Endpoint::get("", card),
-        Endpoint::get("/sessions", list),
-        Endpoint::post("/sessions", create).once(),
-    ];
-    let mut session = vec![
-        Endpoint::get("", read),
-        Endpoint::post("/question-answers", not_built),
-        Endpoint::post("/tool-approvals", not_built),
-        Endpoint::post("/runtime-auth", not_built),
-    ];
-    let shared = [messages::table(), event_routes::table(), turns::table()].into_iter().flatten();
-    session.extend(shared.filter_map(|mut endpoint| {
-        endpoint.path = endpoint.path.strip_prefix("/sessions/{session_id}")?.to_owned();
-        Some(endpoint)
-    }));
-    let session = web::scope("/channels/{agent}/sessions/{session_id}")
-        .configure(|routes| endpoint::mount(session, routes))
+    let session = web::scope(&format!("{AGENT}{OF_AGENT}"))
+        .configure(|routes| endpoint::mount(session_table(), routes))
         .wrap(from_fn(belonging));
     // The deeper one first: the other would take its requests.
     routes.service(session);
-    routes.service(web::scope("/channels/{agent}").configure(|routes| endpoint::mount(agent, routes)));
+    routes.service(web::scope(AGENT).configure(|routes| endpoint::mount(agent_table(), routes)));
+}
+
+/// All of it, for documents.
+pub(super) fn described() -> impl Iterator<Item = Endpoint> {
+    let about = "Who uses the application: sessions are his, and no others are found";
+    let of_session = session_table().into_iter().map(|mut endpoint| {
+        endpoint.path.insert_str(0, OF_AGENT);
+        endpoint
+    });
+    let all = agent_table().into_iter().chain(of_session);
+    all.map(move |endpoint| endpoint.below(AGENT).header(END_USER, about))
+}
+
+/// Below an agent.
+fn agent_table() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("", card)
+            .named("get_channel", TAG, "What an agent is called, and what it takes")
+            .gives("200", "The card", JSON)
+            .fails("404", "There is no such agent"),
+        Endpoint::get("/sessions", list)
+            .named("list_channel_sessions", TAG, "Sessions of an agent, those that changed last first")
+            .query(&[
+                Parameter::new("limit", ParameterKind::Number(1), "At most as many; default 20, at most 100"),
+                Parameter::new("page_token", ParameterKind::Text, "Where the page before ended"),
+            ])
+            .gives("200", "A page of sessions", JSON)
+            .fails("404", "There is no such agent"),
+        Endpoint::post("/sessions", create)
+            .named("create_channel_session", TAG, "Create a session of an agent")
+            .once()
+            .gives("201", "The session", JSON)
+            .fails("404", "There is no such agent"),
+        Endpoint::post("/runtime-auth", not_built)
+            .named("authorize_channel", TAG, "No tokens for runtimes are made here")
+            .fails("501", "Not on this server"),
+    ]
+}
+
+/// Below a session of an agent.
+fn session_table() -> Vec<Endpoint> {
+    let refused = |path: &str, name: &str| {
+        Endpoint::post(format!("{OF_AGENT}{path}"), not_built)
+            .named(name, TAG, "Nothing of this kind waits for an answer here")
+            .fails("501", "Not on this server")
+    };
+    let mut table = vec![
+        Endpoint::get(OF_AGENT, read)
+            .named("get_channel_session", TAG, "Read a session of an agent")
+            .gives("200", "The session", JSON)
+            .fails("404", "There is no such session"),
+        refused("/question-answers", "answer_channel_questions"),
+        refused("/tool-approvals", "approve_channel_tools"),
+        refused("/runtime-auth", "authorize_channel_runtime"),
+    ];
+    let shared = [messages::table(), event_routes::table(), turns::table()].into_iter().flatten();
+    table.extend(shared.map(|endpoint| {
+        let path = endpoint.path.strip_prefix(OF_AGENT).unwrap_or_default().replace(['/', '-'], "_");
+        let name = format!("{}_channel{path}", verb(&endpoint.method)).to_lowercase();
+        endpoint.renamed(&name, TAG)
+    }));
+    table
+        .into_iter()
+        .filter_map(|mut endpoint| {
+            endpoint.path = endpoint.path.strip_prefix(OF_AGENT)?.to_owned();
+            Some(endpoint)
+        })
+        .collect()
 }
 
 /// A session, with what waits for a person: nothing does here.
@@ -79,7 +141,7 @@ async fn card(state: Data<ApiState>, caller: Caller, request: HttpRequest) -> Re
         "streaming": true,
         "input": { "text": true, "images": true, "files": false },
         "auth": [],
-        "links": { "sessions": format!("{}/sessions", request.path()) },
+        "links": { "sessions": format!("{}{}/sessions", state.server.prefix, request.path()) },
     });
     let description = models::leader(&spec).and_then(|agent| agent.description.clone());
     if let (Some(fields), Some(description)) = (card.as_object_mut(), description) {
@@ -107,7 +169,7 @@ async fn create(
 ) -> Result<HttpResponse, Error> {
     let agent = agent(&state, caller.owner(), &request).await?;
     let form = NewSessionForm { title, ..NewSessionForm::default() };
-    let made = sessions::make(&state, caller.owner(), &agent, form, end_user(&request)?, &key).await?;
+    let made = sessions::make(&state, &caller, &agent, form, end_user(&request)?, &key).await?;
     let body = ChannelSession::from(SessionBody::new(made.0, Standing::New));
     Ok(once::marked(HttpResponse::Created().json(body), made.1))
 }

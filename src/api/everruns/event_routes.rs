@@ -2,14 +2,13 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::events::feed;
 use super::events::filter::Filter;
-use super::events::reading::Story;
-use super::page::{self, Query};
-use super::{ids, place};
+use super::events::listing::{self, Listing};
+use super::page::Query;
+use super::place;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -66,11 +65,8 @@ async fn list(
 ) -> Result<HttpResponse, Error> {
     let filter = Filter::of(&query, None)?;
     let session = place::session(&state, caller.owner(), &request).await?;
-    let events = Story::of(&state, caller.owner(), &session).events(&filter).await?;
-    let name = ids::session(&session.id);
-    // Written one by one already: as they stand in streams.
-    let written = events.into_iter().filter_map(|event| RawValue::from_string(event.json(name)).ok());
-    Ok(page::list(written.collect()))
+    let listing = Listing::of(&state, caller.owner(), session, filter, listing::whole).await?;
+    Ok(listing.response().await?)
 }
 
 async fn stream(

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::assignment;
 use super::events::parts::CONTENT;
 use super::ids::{self, IMAGE, MODEL};
 use crate::api::fields::{Fields, FromFields};
@@ -12,6 +14,9 @@ use crate::domain::message::{Input, Media, MediaKind, MediaSource};
 
 /// Longest name of how hard a model should think, in bytes.
 const MAX_EFFORT: usize = 32;
+
+/// Pictures of one message.
+const MAX_PICTURES: usize = 100;
 
 /// What a client says.
 #[derive(Debug, Default)]
@@ -29,7 +34,10 @@ pub struct MessageForm {
 
 #[derive(Debug)]
 struct Picture {
+    /// Which part of the message it is, from 0.
+    part: usize,
     kind: Option<String>,
+    filename: Option<String>,
     source: MediaSource,
 }
 
@@ -41,7 +49,7 @@ impl MessageForm {
             id: name(),
             format: picture.kind.as_deref().and_then(|kind| kind.strip_prefix("image/")).map(Into::into),
             mime_type: picture.kind.clone(),
-            filename: None,
+            filename: picture.filename.clone(),
             source: picture.source.clone(),
         });
         let mut extra = self.kept.clone();
@@ -49,6 +57,14 @@ impl MessageForm {
             extra.insert(CONTENT.into(), content.clone().into());
         }
         Input { text: self.text.clone(), media: media.collect(), extra: (!extra.is_empty()).then_some(extra) }
+    }
+
+    /// The pictures it names that the server should have: which part names which.
+    pub fn kept(&self) -> impl Iterator<Item = (usize, Uuid)> {
+        self.pictures.iter().filter_map(|picture| match picture.source {
+            MediaSource::Kept(id) => Some((picture.part, id)),
+            MediaSource::Url(_) | MediaSource::Base64(_) => None,
+        })
     }
 
     fn read_content(&mut self, content: &Value) -> Result<(), String> {
@@ -59,20 +75,28 @@ impl MessageForm {
         let mut texts = Vec::new();
         let mut shown = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
-            shown.push(self.read_part(part, &mut texts).map_err(|why| format!("part {index}: {why}"))?);
+            shown.push(
+                self.read_part((index, part), &mut texts).map_err(|why| format!("part {index}: {why}"))?,
+            );
+        }
+        if self.pictures.len() > MAX_PICTURES {
+            return Err(format!("`content` may hold {MAX_PICTURES} pictures"));
         }
         self.text = texts.join("\n");
         let is_plain = matches!(shown.as_slice(), [part] if part["type"] == "text");
         self.content = (!is_plain).then_some(shown);
-        if self.text.is_empty() && self.pictures.is_empty() && parts.iter().all(|part| part["type"] == "text")
-        {
+        if self.text.is_empty() && self.pictures.is_empty() {
             return Err("`content` must say something".into());
         }
         Ok(())
     }
 
     /// Takes in a part; what of it is kept with the message.
-    fn read_part(&mut self, part: &Value, texts: &mut Vec<String>) -> Result<Value, String> {
+    fn read_part(
+        &mut self,
+        (index, part): (usize, &Value),
+        texts: &mut Vec<String>,
+    ) -> Result<Value, String> {
         let field = |name: &str| part.get(name).filter(|value| !value.is_null());
         let text = |name: &str| match field(name) {
             None => Ok(None),
@@ -87,12 +111,14 @@ impl MessageForm {
             Some("image") => {
                 let kind = text("media_type")?;
                 let source = picture(text("url")?, text("base64")?, kind.as_deref())?;
-                self.pictures.push(Picture { kind, source });
+                self.pictures.push(Picture { part: index, kind, filename: None, source });
                 Ok(serde_json::json!({ "type": "image" }))
             }
             Some("image_file") => {
                 let id = text("image_id")?.ok_or("`image_id` is missing")?;
-                ids::read(IMAGE, &id).ok_or("`image_id` must be the id of an image")?;
+                let id = ids::read(IMAGE, &id).ok_or("`image_id` must be the id of an image")?;
+                let (filename, source) = (text("filename")?, MediaSource::Kept(id));
+                self.pictures.push(Picture { part: index, kind: None, filename, source });
                 Ok(part.clone())
             }
             _ => Err("`type` must be text, image or image_file".into()),
@@ -109,7 +135,13 @@ impl MessageForm {
         if self.model.as_deref().is_some_and(|model| ids::read(MODEL, model).is_none()) {
             return Err("Invalid model ID".into());
         }
-        let effort = controls.get("reasoning").and_then(|reasoning| reasoning.get("effort"));
+        let effort = match controls.get("reasoning").unwrap_or(&Value::Null) {
+            Value::Null => None,
+            Value::Object(reasoning) => reasoning.get("effort"),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return Err("`reasoning` must be an object".into());
+            }
+        };
         self.effort = text(effort, "effort")?;
         if self.effort.as_ref().is_some_and(|effort| effort.is_empty() || effort.len() > MAX_EFFORT) {
             return Err("`effort` must be a word as `low`, `medium` or `high`".into());
@@ -158,7 +190,7 @@ impl FromFields for MessageForm {
         if let Some(metadata) = fields.object("metadata").or_else(|| object(message.get("metadata"))) {
             form.kept.insert("metadata".into(), metadata.into());
         }
-        let tags = fields.texts("tags");
+        let tags = assignment::texts(fields, "tags").unwrap_or_default();
         if !tags.is_empty() {
             form.kept.insert("tags".into(), tags.into());
         }

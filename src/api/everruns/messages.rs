@@ -9,18 +9,22 @@ use super::error::Error;
 use super::events::event::Event;
 use super::events::filter::Filter;
 use super::events::kind::Kind;
+use super::events::listing::Listing;
 use super::events::parts::{self, Shown};
 use super::events::reading::Story;
+use super::ids::{IMAGE, PublicId};
 use super::message_form::MessageForm;
-use super::page;
 use super::{ids, models, place};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
 use crate::api::once::{self, OnceHeader};
 use crate::domain::fact::RunOptions;
-use crate::domain::id::{ModelName, Owner};
-use crate::domain::run::{Session, StartRun};
+use crate::domain::id::{ComponentId, ModelName, Owner};
+use crate::domain::run::StartRun;
+use crate::images::Image;
+use crate::runtime;
+use crate::runtime::agents::SavedAgent;
 
 pub(super) fn table() -> Vec<Endpoint> {
     vec![
@@ -47,10 +51,13 @@ async fn create(
     once: OnceHeader,
     Body(form): Body<MessageForm>,
 ) -> Result<HttpResponse, Error> {
-    let (runtime, owner) = (&state.runtime, caller.owner());
+    let owner = caller.owner();
     let session = place::session(&state, owner, &request).await?;
-    let claim = once.claim(runtime, owner).await?;
+    let claim = once.claim(&state.runtime, &caller).await?;
     let again = claim.is_done();
+    if !again {
+        check_pictures(&state, owner, &form).await?;
+    }
     let model = match &form.model {
         Some(id) => wanted_model(&state, owner, id).await?,
         None => None,
@@ -61,14 +68,38 @@ async fn create(
         component: component.ok_or_else(|| Error::bad_request("The session has no agent"))?,
         session: Some(session.id.clone()),
         user: session.user.clone(),
-        input: form.input(|| runtime.fresh().to_string()),
+        input: form.input(|| state.runtime.fresh().to_string()),
         options: RunOptions { model, reasoning_effort: form.effort.clone(), ..RunOptions::default() },
         on_second_message: None,
     };
-    let started = runtime.say(owner, order, claim).await?;
+    let started = match state.runtime.say(owner, order, claim).await {
+        Err(runtime::Error::NoComponent { id, .. }) => return Err(nobody(&state, owner, &id).await?),
+        started => started?,
+    };
     let place = started.joined.unwrap_or(started.first);
     let message = Story::of(&state, owner, &session).message(place).await?;
     Ok(once::marked(HttpResponse::Created().json(message), again))
+}
+
+/// Refuses a message that names pictures which are not there.
+async fn check_pictures(state: &ApiState, owner: &Owner, form: &MessageForm) -> Result<(), Error> {
+    let documents = state.runtime.documents(owner);
+    for (part, id) in form.kept() {
+        if documents.get::<Image>(&id.to_string()).await?.is_none() {
+            let id = PublicId(IMAGE, id);
+            return Err(Error::bad_request(format!("message: part {part}: there is no image {id}")));
+        }
+    }
+    Ok(())
+}
+
+/// Why nobody answers: an archived agent takes nothing new, as it takes no new sessions.
+async fn nobody(state: &ApiState, owner: &Owner, agent: &ComponentId) -> Result<Error, Error> {
+    let saved = state.runtime.documents(owner).get::<SavedAgent>(agent.as_str()).await?;
+    Ok(match saved {
+        Some(agent) if agent.archived => Error::bad_request("The agent is archived"),
+        Some(_) | None => Error::not_found("Agent not found"),
+    })
 }
 
 /// The model that a message asks for; one that is not there is passed over.
@@ -81,21 +112,21 @@ async fn wanted_model(state: &ApiState, owner: &Owner, id: &str) -> Result<Optio
 async fn list(caller: Caller, state: Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Error> {
     let session = place::session(&state, caller.owner(), &request).await?;
     let filter = Filter::only(&[Kind::InputMessage, Kind::OutputCompleted, Kind::ToolCompleted]);
-    let events = Story::of(&state, caller.owner(), &session).events(&filter).await?;
-    let messages: Vec<Value> = events.into_iter().map(|event| told_by(event, &session)).collect();
-    Ok(page::list(messages))
+    let listing = Listing::of(&state, caller.owner(), session, filter, told_by).await?;
+    Ok(listing.response().await?)
 }
 
 /// The message that an event tells; of the end of a call, its result.
-fn told_by(mut event: Event, session: &Session) -> Value {
-    if let Some(message) = event.data.get_mut("message") {
-        return message.take();
-    }
-    let shown = Shown {
-        id: event.id.message(),
-        session: ids::session(&session.id),
-        sequence: event.sequence.unwrap_or_default(),
-        at: event.at,
-    };
-    shown.message("tool_result", json!([parts::result_part(&event.data)]), None)
+fn told_by(mut event: Event, session: PublicId) -> String {
+    let told = event.data.get_mut("message").map(Value::take);
+    let message = told.unwrap_or_else(|| {
+        let shown = Shown {
+            id: event.id.message(),
+            session,
+            sequence: event.sequence.unwrap_or_default(),
+            at: event.at,
+        };
+        shown.message("tool_result", json!([parts::result_part(&event.data)]), None)
+    });
+    message.to_string()
 }

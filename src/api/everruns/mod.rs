@@ -7,6 +7,8 @@
 
 mod agent_body;
 mod agent_file;
+mod agent_list;
+mod agent_preview;
 mod agents;
 pub mod assignment;
 mod auth;
@@ -34,6 +36,8 @@ pub mod place;
 mod provider_body;
 mod providers;
 mod routes;
+mod schedule_body;
+mod schedules;
 mod session_body;
 mod sessions;
 mod storage;
@@ -47,12 +51,21 @@ pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
 /// What this surface keeps between requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     /// Places in logs from which telling can go on.
     pub memory: events::memory::Memory,
     /// When streams say something though nothing happens.
     pub pulse: Pulse,
+    /// How long a client has to execute a tool.
+    pub client_patience: Duration,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (memory, pulse) = Default::default();
+        Self { memory, pulse, client_patience: assignment::CLIENT_PATIENCE }
+    }
 }
 
 /// When streams say something though nothing happens.

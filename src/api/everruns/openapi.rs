@@ -1,15 +1,14 @@
 //! The surface's description (OpenAPI 3.1), made of the same table that mounts it.
 
 use serde_json::{Value, json};
-use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, Info, OpenApi, OpenApiBuilder, Paths, RefOr, ResponseBuilder,
-};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder, Paths};
 
+use super::channels;
 use super::routes::{self, ROOT};
 use crate::api::ServerInfo;
 use crate::api::endpoint::BEARER;
+use crate::api::failures::told_as;
 
 /// Where it is.
 pub const PATH: &str = "/api-doc/openapi.json";
@@ -19,31 +18,27 @@ pub fn document(server: &ServerInfo) -> OpenApi {
     let mut paths = Paths::new();
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let mut components = ComponentsBuilder::new().security_scheme(BEARER, scheme);
-    for endpoint in routes::table() {
+    let failure = serde_json::from_value(failure()).ok();
+    for endpoint in routes::table().into_iter().chain(channels::described()) {
         let (method, path, mut operation, schemas) = endpoint.describe();
-        in_own_words(&mut operation);
+        if let Some(failure) = &failure {
+            told_as(&mut operation, failure);
+        }
         paths.add_path_operation(format!("{ROOT}{path}"), vec![method], operation);
         components = components.schemas_from_iter(schemas);
     }
     let title = server.name.clone().unwrap_or_else(|| "Everruns API".into());
     let mut info = Info::new(title, server.version.clone());
     info.description = server.description.clone();
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(server.servers())
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
 /// Failures here have a form of their own.
-fn in_own_words(operation: &mut Operation) {
-    let failures =
-        operation.responses.responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5']));
-    for (_, response) in failures {
-        let RefOr::T(about) = &*response else { continue };
-        let content =
-            ContentBuilder::new().schema(serde_json::from_value::<RefOr<_>>(failure()).ok()).build();
-        let told = ResponseBuilder::new().description(about.description.clone());
-        *response = told.content("application/json", content).build().into();
-    }
-}
-
 fn failure() -> Value {
     let text = json!({ "type": "string" });
     let properties = json!({ "code": text, "message": text });
@@ -60,7 +55,13 @@ mod tests {
 
     #[test]
     fn every_operation_is_below_the_root_and_has_a_name_of_its_own() {
-        let server = ServerInfo { id: "x".into(), name: None, description: None, version: "1".into() };
+        let server = ServerInfo {
+            id: "x".into(),
+            name: None,
+            description: None,
+            version: "1".into(),
+            prefix: String::new(),
+        };
         let document = serde_json::to_value(document(&server)).unwrap();
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.keys().all(|path| path.starts_with("/v1/")));

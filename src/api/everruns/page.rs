@@ -64,6 +64,36 @@ impl Query {
         }
     }
 
+    /// One of a few words.
+    ///
+    /// # Errors
+    /// 400 for any other, naming them all.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match choices.iter().find(|(word, _)| *word == text) {
+            Some((_, choice)) => Ok(Some(*choice)),
+            None => Err(Error::bad_request(format!("{name} must be one of: {}", words(choices)))),
+        }
+    }
+
+    /// By what a list is sorted, and whether the largest comes first: `sort=title` or `sort=-title`.
+    ///
+    /// # Errors
+    /// 400 for any other word, naming them all.
+    pub fn sort<T: Copy>(&self, choices: &[(&str, T)]) -> Result<Option<(T, bool)>, Error> {
+        let Some(text) = self.text("sort") else { return Ok(None) };
+        let field = text.strip_prefix('-').unwrap_or(text);
+        match choices.iter().find(|(word, _)| *word == field) {
+            Some((_, choice)) => Ok(Some((*choice, field.len() < text.len()))),
+            None => {
+                let known = words(choices);
+                Err(Error::bad_request(format!(
+                    "sort must be one of: {known}; with - before it, largest first"
+                )))
+            }
+        }
+    }
+
     /// A whole number.
     ///
     /// # Errors
@@ -85,6 +115,10 @@ impl Query {
             limit: number("limit")?.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT),
         })
     }
+}
+
+fn words<T>(choices: &[(&str, T)]) -> String {
+    choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
 }
 
 /// 200 with a whole list.

@@ -6,8 +6,9 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    agents, auth, capabilities, channels, databases, event_routes, files, harnesses, images, llm_models,
-    mcp_servers, messages, providers, sessions, storage, tenancy, turns,
+    agent_list, agent_preview, agents, auth, capabilities, channels, databases, event_routes, files,
+    harnesses, images, llm_models, mcp_servers, messages, providers, schedules, sessions, storage, tenancy,
+    turns,
 };
 use crate::api::endpoint::{self, Endpoint};
 use crate::api::problem::Problem;
@@ -34,6 +35,8 @@ async fn nowhere() -> Result<&'static str, Problem> {
 pub(super) fn table() -> Vec<Endpoint> {
     let tables = [
         agents::table(),
+        agent_list::table(),
+        agent_preview::table(),
         sessions::table(),
         messages::table(),
         event_routes::table(),
@@ -44,6 +47,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         providers::table(),
         llm_models::table(),
         images::table(),
+        schedules::table(),
         files::table(),
         databases::table(),
         storage::table(),

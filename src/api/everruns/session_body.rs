@@ -1,13 +1,15 @@
 //! Sessions: what is read of them, and the object of the seed that is shown.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::agent_body::texts;
 use super::assignment::{self, shown_capabilities, shown_tools};
+use super::error::Error;
 use super::harnesses::HARNESS_ID;
 use super::ids::{self, ORGANIZATION, PublicId, WORKSPACE};
 use super::time::{TokenUsage, moment};
@@ -17,9 +19,22 @@ use crate::domain::file::FilePath;
 use crate::domain::run::Standing;
 use crate::domain::spec::{CapabilityRef, DeclaredTool};
 use crate::runtime::SessionDetail;
+use crate::runtime::files::MAX_FILE_BYTES;
 
 /// How much of a message a preview shows, in characters.
 const PREVIEW: usize = 200;
+
+/// Longest title, in bytes.
+const MAX_TITLE: usize = 10 * 1024;
+
+/// Refuses what no session is called or marked with.
+///
+/// # Errors
+/// 400.
+pub(super) fn check(title: Option<&str>, tags: &[String]) -> Result<(), Error> {
+    let is_over = title.is_some_and(|title| title.len() > MAX_TITLE) || assignment::too_many(tags);
+    if is_over { Err(Error::over_limits()) } else { Ok(()) }
+}
 
 /// A new session, as it is ordered.
 #[derive(Debug, Default)]
@@ -45,27 +60,64 @@ impl FromFields for NewSessionForm {
             agent_id,
             agent_name,
             title: fields.text("title"),
-            tags: texts(fields, "tags").unwrap_or_default(),
+            tags: assignment::texts(fields, "tags").unwrap_or_default(),
             model_id: fields.text("model_id"),
             capabilities: assignment::capabilities(fields).unwrap_or_default(),
             tools: assignment::tools(fields).unwrap_or_default(),
-            initial_files: assignment::each(fields, "initial_files", file).unwrap_or_default(),
+            initial_files: initial_files(fields),
         }
     }
 }
 
-fn file(item: &Value) -> Result<Mount, String> {
-    let text = |name: &str| item.get(name).and_then(Value::as_str);
-    let path = text("path").ok_or("`path` must be text")?;
-    FilePath::parse(path).map_err(|reason| reason.to_string())?;
-    let content = text("content").unwrap_or_default();
-    let content = match text("encoding") {
+/// The files it is to begin with; each has a place of its own.
+fn initial_files(fields: &mut Fields) -> Vec<Mount> {
+    let files = assignment::each(fields, "initial_files", file).unwrap_or_default();
+    let mut taken: BTreeSet<FilePath> = BTreeSet::new();
+    let mut mounts = Vec::with_capacity(files.len());
+    for (path, mount) in files {
+        let above =
+            std::iter::successors(path.parent(), FilePath::parent).any(|above| taken.contains(&above));
+        let below = taken.iter().any(|other| other.as_str().starts_with(&format!("{path}/")));
+        if above || below || !taken.insert(path.clone()) {
+            let why = format!("`{path}` is there twice, or as a file and a folder");
+            fields.violation("initial_files", "value_error", why);
+        }
+        mounts.push(mount);
+    }
+    mounts
+}
+
+fn file(item: &Value) -> Result<(FilePath, Mount), String> {
+    let text = |name: &str| match item.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(format!("`{name}` must be text"))
+        }
+    };
+    let path = text("path")?.ok_or("`path` is missing")?;
+    let path = FilePath::parse_open(path).map_err(|reason| reason.to_string())?;
+    if path.is_root() {
+        return Err("`path` must name a file".into());
+    }
+    let content = text("content")?.unwrap_or_default();
+    let content = match text("encoding")? {
         None | Some("text") => Bytes::copy_from_slice(content.as_bytes()),
         Some("base64") => STANDARD.decode(content).map_err(|_| "`content` is no base64")?.into(),
         Some(_) => return Err("`encoding` must be text or base64".into()),
     };
-    let readonly = item.get("is_readonly").and_then(Value::as_bool).unwrap_or_default();
-    Ok(Mount { path: path.into(), content, readonly })
+    if content.len() > MAX_FILE_BYTES {
+        return Err(format!("a file has at most {MAX_FILE_BYTES} bytes"));
+    }
+    let readonly = match item.get("is_readonly") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(readonly)) => *readonly,
+        Some(Value::String(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err("`is_readonly` must be true or false".into());
+        }
+    };
+    let mount = Mount { path: path.clone().into(), content, readonly };
+    Ok((path, mount))
 }
 
 /// What is changed of a session.
@@ -76,7 +128,7 @@ pub(super) struct SessionChanges {
 
 impl FromFields for SessionChanges {
     fn from_fields(fields: &mut Fields) -> Self {
-        Self { title: fields.text("title"), tags: texts(fields, "tags") }
+        Self { title: fields.text("title"), tags: assignment::texts(fields, "tags") }
     }
 }
 

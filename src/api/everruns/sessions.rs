@@ -4,12 +4,12 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::agent_body::Found;
-use super::body::Body;
+use super::body::{Body, FileBody};
 use super::error::Error;
 use super::ids::{self, AGENT};
 use super::page::{self, Query};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
-use super::{agents, assignment, channels, models, place};
+use super::{agents, assignment, channels, models, place, session_body};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -19,13 +19,30 @@ use crate::domain::id::{ComponentId, Owner, UserId};
 use crate::domain::run::{NewSession, SessionData, SessionPatch, Standing};
 use crate::domain::spec::{Additions, AgentSpec, ComponentKind, Spec};
 use crate::runtime::workspace::Workspace;
-use crate::runtime::{self, SessionDetail, SessionFilter, SessionPage};
+use crate::runtime::{self, SessionDetail, SessionFilter, SessionPage, SessionSort};
 
 const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such session";
 
+/// The words of `status`.
+const STANDINGS: [(&str, Standing); 4] = [
+    ("started", Standing::New),
+    ("active", Standing::Active),
+    ("idle", Standing::Idle),
+    ("waitingfortoolresults", Standing::Waiting),
+];
+const STATUSES: [&str; 4] = ["started", "active", "idle", "waitingfortoolresults"];
+
+/// The words of `sort`.
+const SORTS: [(&str, SessionSort); 3] = [
+    ("created_at", SessionSort::Created),
+    ("updated_at", SessionSort::Updated),
+    ("title", SessionSort::Title),
+];
+const SORTED: [&str; 6] = ["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"];
+
 pub(super) fn table() -> Vec<Endpoint> {
-    use ParameterKind::{Number, Text};
+    use ParameterKind::{Choice, Flag, Number, Text};
     vec![
         Endpoint::post("/sessions", create)
             .named("create_session", "Sessions", "Create a session")
@@ -38,6 +55,9 @@ pub(super) fn table() -> Vec<Endpoint> {
                 Parameter::new("agent_id", Text, "Of this agent"),
                 Parameter::new("search", Text, "With this in their title"),
                 Parameter::new("tags", Text, "With this tag; may be repeated"),
+                Parameter::new("status", Choice(&STATUSES), "With this status now"),
+                Parameter::new("pinned", Flag, "Pinned ones; there are none"),
+                Parameter::new("sort", Choice(&SORTED), "By this; with `-` before it, largest first"),
                 Parameter::new("offset", Number(0), "Passes over as many"),
                 Parameter::new("limit", Number(1), "At most as many; default 20, at most 100"),
             ])
@@ -61,14 +81,14 @@ pub(super) fn table() -> Vec<Endpoint> {
 async fn create(
     state: Data<ApiState>,
     caller: Caller,
-    Body(form): Body<NewSessionForm>,
+    FileBody(form): FileBody<NewSessionForm>,
     key: OnceHeader,
 ) -> Result<HttpResponse, Error> {
     let found = match (&form.agent_id, &form.agent_name) {
         (Some(id), _) => agents::named(&state, caller.owner(), id).await?,
         (None, name) => channels::called(&state, caller.owner(), name.as_deref().unwrap_or_default()).await?,
     };
-    let (detail, again) = make(&state, caller.owner(), &found, form, None, &key).await?;
+    let (detail, again) = make(&state, &caller, &found, form, None, &key).await?;
     let body = SessionBody::new(detail, Standing::New);
     Ok(once::marked(HttpResponse::Created().json(body), again))
 }
@@ -76,14 +96,18 @@ async fn create(
 /// Makes a session of an agent, or finds the one that was made of the same request before.
 pub(super) async fn make(
     state: &ApiState,
-    owner: &Owner,
+    caller: &Caller,
     agent: &Found,
-    form: NewSessionForm,
+    mut form: NewSessionForm,
     user: Option<UserId>,
     key: &OnceHeader,
 ) -> Result<(SessionDetail, bool), Error> {
+    let owner = caller.owner();
+    session_body::check(form.title.as_deref(), &form.tags)?;
     let workspace = state.runtime.workspace(owner).await?;
+    assignment::patiently(&mut form.tools, state.everruns.client_patience);
     assignment::check(&workspace.registry, &form.capabilities, &form.tools)?;
+    assignment::may_assign(caller, &workspace.registry, &form.capabilities, &[])?;
     let model = match form.model_id.as_deref() {
         Some(id) => Some(models::wanted(&workspace, id)?),
         None => agent.default_model(),
@@ -100,7 +124,7 @@ pub(super) async fn make(
         tags: form.tags,
         data: SessionData { additions, ..SessionData::default() },
     };
-    let claim = key.claim(&state.runtime, owner).await?;
+    let claim = key.claim(&state.runtime, caller).await?;
     let again = claim.is_done();
     if !again && agent.is_archived() {
         return Err(Error::bad_request("The agent is archived"));
@@ -128,16 +152,23 @@ async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<Htt
         Some(id) => Some(component(&state, caller.owner(), id).await?),
         None => None,
     };
+    let nothing_is_pinned = query.flag("pinned")?;
+    let (sort, newest_first) = query.sort(&SORTS)?.unwrap_or((SessionSort::Created, true));
     let filter = SessionFilter {
         kind: component.as_ref().map(|(kind, _)| *kind),
         component: component.map(|(_, id)| id),
         text: query.text("search").map(str::to_owned),
         tags: query.texts("tags").map(str::to_owned).collect(),
-        newest_first: true,
+        standing: query.choice("status", &STANDINGS)?,
+        sort,
+        newest_first,
         skip: part.offset,
         limit: part.limit,
         ..SessionFilter::default()
     };
+    if nothing_is_pinned {
+        return Ok(page::page(Vec::<SessionBody>::new(), 0, part));
+    }
     let SessionPage { sessions, total } = state.runtime.sessions(caller.owner(), filter).await?;
     let data = shown_all(&state, caller.owner(), sessions).await?;
     Ok(page::page(data, total, part))
@@ -166,6 +197,7 @@ async fn change(
     request: HttpRequest,
     Body(SessionChanges { title, tags }): Body<SessionChanges>,
 ) -> Result<HttpResponse, Error> {
+    session_body::check(title.as_deref(), tags.as_deref().unwrap_or_default())?;
     let detail = place::detail(&state, caller.owner(), &request).await?;
     let patch = SessionPatch { title, tags, ..SessionPatch::default() };
     let detail = if patch.title.is_some() || patch.tags.is_some() {

@@ -83,7 +83,7 @@ fn foreign() -> Error {
 
 /// `GET /users`
 async fn users(state: Data<ApiState>, caller: Caller, query: Query) -> HttpResponse {
-    let user = user(&state, caller.owner());
+    let user = user(&state, &caller);
     let wanted = query.text("search").unwrap_or_default().to_lowercase();
     let shown = ["name", "email"].into_iter().filter_map(|field| user.get(field)?.as_str());
     let found = shown.map(str::to_lowercase).any(|text| text.contains(&wanted));
@@ -145,15 +145,16 @@ fn organization(state: &ApiState, owner: &Owner) -> Value {
     json!({ "id": ORGANIZATION, "name": owner.as_str(), "created_at": since, "updated_at": since })
 }
 
-/// An owner, as the user he is. He may do everything with what is his.
-pub(super) fn user(state: &ApiState, owner: &Owner) -> Value {
+/// An owner, as the user he is, with what the caller's token opens of what is his.
+pub(super) fn user(state: &ApiState, caller: &Caller) -> Value {
+    let owner = caller.owner();
     let name = owner.as_str();
     let email = if name.contains('@') { name.to_owned() } else { format!("{name}@localhost") };
     json!({
         "id": ids::user(owner),
         "email": email,
         "name": name,
-        "roles": ["admin"],
+        "roles": [caller.principal().role.as_str()],
         "created_at": moment(state.runtime.since()),
     })
 }

@@ -1,26 +1,19 @@
 //! What an issue is about: what it affects, and the documents it was linked with.
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
+use super::envelope::{self, Answer};
 use super::error::Error;
-use super::{board, envelope, issue_body, moment, path_issue, path_uuid};
-use crate::api::ApiState;
-use crate::api::caller::Caller;
+use super::member::{AtIssue, Ids};
+use super::moment;
 use crate::triage::affected::{AffectedCall, Pathway};
 use crate::triage::evidence::Persona;
 
 /// `GET /issues/{id}/affected`
-pub(super) async fn read(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let issue = path_issue(&request)?;
-    let found = board(&state, &caller).affected(issue).await?;
+pub(super) async fn read(at: AtIssue) -> Result<Answer, Error> {
+    let found = at.board().affected(at.issue.id).await?;
     Ok(envelope::ok(json!({
-        "issue_id": issue,
+        "issue_id": at.issue.id,
         "calls": found.calls.iter().map(call).collect::<Vec<Value>>(),
         "pathways": found.pathways.iter().map(pathway).collect::<Vec<Value>>(),
         "personas": found.personas.iter().map(persona).collect::<Vec<Value>>(),
@@ -71,28 +64,15 @@ fn persona((persona, calls): &(Persona, Vec<String>)) -> Value {
 }
 
 /// `PUT /issues/{id}/documents/{document_id}`
-pub(super) async fn link_document(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let document = path_uuid(&request, "document_id", "Document")?;
-    board.concern(issue, &document.to_string()).await?;
-    let seen = board.issue_seen_by(issue, caller.name()).await?;
-    Ok(envelope::ok(issue_body::seen(caller.owner(), &seen)))
+pub(super) async fn link_document(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let document = ids.uuid("document_id", "Document")?;
+    at.board().concern(at.issue.id, &document.to_string()).await?;
+    Ok(envelope::ok(at.shown(at.board().issue(at.issue.id).await?).await?))
 }
 
 /// `DELETE /issues/{id}/documents/{document_id}`
-pub(super) async fn unlink_document(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let document = path_uuid(&request, "document_id", "Document")?;
-    board.unconcern(issue, &document.to_string()).await?;
+pub(super) async fn unlink_document(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let document = ids.uuid("document_id", "Document")?;
+    at.board().unconcern(at.issue.id, &document.to_string()).await?;
     Ok(envelope::gone())
 }

@@ -34,20 +34,29 @@ impl From<triage::form::Faults> for Error {
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        self.error_response().status()
+        self.told().problem.status
     }
 
     fn error_response(&self) -> HttpResponse {
+        self.told().response()
+    }
+}
+
+impl Error {
+    /// As clients are told.
+    pub fn told(&self) -> Told {
         use triage::error::Error as Board;
         match self {
-            Self::Problem(problem) => response(problem),
-            Self::Board(Board::Runtime(error)) => response(&error.clone().into()),
-            Self::Board(Board::NotFound(_)) => response(&Problem::not_found(self.to_string())),
-            Self::Board(Board::Invalid(faults)) => {
-                told(&Problem::bad_request(faults.to_string()), "bad_request", &faults.0)
-            }
+            Self::Problem(problem) => Told::of(problem),
+            Self::Board(Board::Runtime(error)) => Told::of(&error.clone().into()),
+            Self::Board(Board::NotFound(_)) => Told::of(&Problem::not_found(self.to_string())),
+            Self::Board(Board::Invalid(faults)) => Told {
+                problem: Problem::bad_request(faults.to_string()),
+                code: "bad_request",
+                details: faults.0.clone(),
+            },
             Self::Board(Board::Conflict { code, message, details }) => {
-                told(&Problem::conflict(message), code, details)
+                Told { problem: Problem::conflict(message), code, details: details.clone() }
             }
         }
     }
@@ -55,35 +64,68 @@ impl ResponseError for Error {
 
 /// The answer to a problem, in this surface's words.
 pub fn response(problem: &Problem) -> HttpResponse {
-    if problem.status == StatusCode::UNAUTHORIZED {
-        return told(&Problem { message: "Unauthorized".into(), ..problem.clone() }, "AUTH_FAILURE", &[]);
-    }
-    if problem.status == StatusCode::UNPROCESSABLE_ENTITY {
-        return invalid(problem);
-    }
-    let code = match problem.status {
-        StatusCode::BAD_REQUEST => "bad_request",
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limited",
-        StatusCode::INTERNAL_SERVER_ERROR => "internal_error",
-        _ => problem.code,
-    };
-    told(problem, code, &[])
+    Told::of(problem).response()
 }
 
-/// Here what cannot be read is a bad request.
-fn invalid(problem: &Problem) -> HttpResponse {
-    let faults: Vec<Fault> = problem.violations.iter().map(fault).collect();
-    let whole = |fault: &Fault| fault.path.is_empty();
-    let texts = faults.iter().map(|fault| match whole(fault) {
-        true => fault.message.clone(),
-        false => format!("{}: {}", fault.path, fault.message),
-    });
-    let message =
-        if faults.is_empty() { problem.message.clone() } else { texts.collect::<Vec<_>>().join("; ") };
-    let details: Vec<Fault> = faults.into_iter().filter(|fault| !whole(fault)).collect();
-    told(&Problem { status: StatusCode::BAD_REQUEST, message, ..problem.clone() }, "bad_request", &details)
+/// A problem in this surface's words.
+pub struct Told {
+    problem: Problem,
+    code: &'static str,
+    details: Vec<Fault>,
+}
+
+impl Told {
+    fn of(problem: &Problem) -> Self {
+        let code = match problem.status {
+            StatusCode::UNAUTHORIZED => {
+                let problem = Problem { message: "Unauthorized".into(), ..problem.clone() };
+                return Self { problem, code: "AUTH_FAILURE", details: Vec::new() };
+            }
+            StatusCode::UNPROCESSABLE_ENTITY => return Self::invalid(problem),
+            StatusCode::BAD_REQUEST => "bad_request",
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+            StatusCode::INTERNAL_SERVER_ERROR => "internal_error",
+            _ => problem.code,
+        };
+        Self { problem: problem.clone(), code, details: Vec::new() }
+    }
+
+    /// Here what cannot be read is a bad request.
+    fn invalid(problem: &Problem) -> Self {
+        let faults: Vec<Fault> = problem.violations.iter().map(fault).collect();
+        let whole = |fault: &Fault| fault.path.is_empty();
+        let texts = faults.iter().map(|fault| match whole(fault) {
+            true => fault.message.clone(),
+            false => format!("{}: {}", fault.path, fault.message),
+        });
+        let message =
+            if faults.is_empty() { problem.message.clone() } else { texts.collect::<Vec<_>>().join("; ") };
+        let details: Vec<Fault> = faults.into_iter().filter(|fault| !whole(fault)).collect();
+        let problem = Problem { status: StatusCode::BAD_REQUEST, message, ..problem.clone() };
+        Self { problem, code: "bad_request", details }
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.problem.message
+    }
+
+    /// The error object: `error`, `message` and, if there are some, `details`.
+    pub fn object(&self) -> Value {
+        let mut error = json!({ "error": self.code, "message": self.message() });
+        if let (Some(fields), false) = (error.as_object_mut(), self.details.is_empty()) {
+            let details = self.details.iter();
+            let details = details.map(|Fault { path, message }| json!({ "path": path, "message": message }));
+            fields.insert("details".into(), details.collect());
+        }
+        error
+    }
+
+    fn response(&self) -> HttpResponse {
+        self.problem.dressed(&json!({ "data": null, "errors": [self.object()] }))
+    }
 }
 
 /// A place without the `body` or `query` it is in.
@@ -95,14 +137,4 @@ fn fault(violation: &Violation) -> Fault {
         }
     });
     Fault { path: parts.collect::<Vec<_>>().join("."), message: violation.message.clone() }
-}
-
-fn told(problem: &Problem, code: &str, details: &[Fault]) -> HttpResponse {
-    let mut error = json!({ "error": code, "message": problem.message });
-    if let (Some(fields), false) = (error.as_object_mut(), details.is_empty()) {
-        let details =
-            details.iter().map(|Fault { path, message }| json!({ "path": path, "message": message }));
-        fields.insert("details".into(), details.collect());
-    }
-    problem.dressed(&json!({ "data": null, "errors": [error] }))
 }

@@ -13,20 +13,18 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::body::Body;
+use super::envelope::{self, Answer};
 use super::error::Error;
+use super::member::{AtIssue, Ids, Member};
 use super::query::{Query, cursor};
-use super::{board, entry_body, envelope, issue_body, path_issue};
+use super::{entry_body, issue_body};
 use crate::api::ApiState;
-use crate::api::caller::Caller;
-use crate::api::once::{self, OnceHeader};
+use crate::api::once::OnceHeader;
 use crate::api::sse;
 use crate::domain::document::Place;
-use crate::domain::id::Owner;
-use crate::triage::Board;
 use crate::triage::comments::NewComment;
-use crate::triage::entry::Actor;
 use crate::triage::feed::{FeedQuery, Happening};
-use crate::triage::form;
+use crate::triage::form::{self, Faults};
 use crate::triage::index::Order;
 use crate::triage::issue::{Issue, Status};
 
@@ -37,27 +35,28 @@ const SILENCE: Duration = Duration::from_secs(15);
 const STEP: usize = 50;
 
 /// `GET /issues/{id}/activity`
-pub(super) async fn read(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    mut sent: Query,
-) -> Result<HttpResponse, Error> {
-    let board = board(&state, &caller);
-    let issue = board.issue(path_issue(&request)?).await?;
+pub(super) async fn read(at: AtIssue, sent: Query) -> Result<Answer, Error> {
+    let (list, after, limit) = listing(at.issue.id, sent)?;
+    let part = at.board().feed(at.issue.id, list.1, after, limit).await?;
+    let items = part.items.iter().map(|entry| entry_body::entry(at.org(), &at.issue, entry)).collect();
+    Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
+}
+
+/// A feed, and what is asked of it.
+type List = (Uuid, FeedQuery);
+
+/// Which part of a feed is asked for.
+pub(super) fn listing(issue: Uuid, mut sent: Query) -> Result<(List, Option<Place>, usize), Faults> {
     let query = FeedQuery {
         is_ascending: sent.word("order") == Some(Order::Asc),
         kind: sent.word("entry_kind"),
         session: uuid(&mut sent, "session_id"),
         run: uuid(&mut sent, "run_id"),
     };
-    let list = (issue.id, query);
+    let list = (issue, query);
     let after: Option<(u64, String)> = sent.cursor(&list);
     let limit = sent.limit();
-    let after = sent.done(after)?.map(|(sort, id)| Place { sort, id });
-    let part = board.feed(issue.id, query, after, limit).await?;
-    let items = part.items.iter().map(|entry| entry_body::entry(caller.owner(), &issue, entry)).collect();
-    Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
+    sent.done((list, after.map(|(sort, id)| Place { sort, id }), limit))
 }
 
 fn uuid(sent: &mut Query, name: &str) -> Option<Uuid> {
@@ -69,34 +68,25 @@ fn uuid(sent: &mut Query, name: &str) -> Option<Uuid> {
 }
 
 /// `POST /issues/{id}/comments`
-pub(super) async fn comment(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    Body(sent): Body,
-    key: OnceHeader,
-) -> Result<HttpResponse, Error> {
-    let board = board(&state, &caller);
-    let issue = board.issue(path_issue(&request)?).await?;
+pub(super) async fn comment(at: AtIssue, Body(sent): Body, key: OnceHeader) -> Result<Answer, Error> {
     let new = NewComment::read(&sent)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
-    let entry = board.comment(issue.id, new, &Actor::user(caller.name()), &claim).await?;
-    let answer = envelope::created(entry_body::entry(caller.owner(), &issue, &entry));
-    Ok(once::marked(answer, claim.is_done()))
+    let claim = at.member.claim(&key).await?;
+    let entry = at.board().comment(at.issue.id, new, &at.actor(), &claim).await?;
+    Ok(envelope::created(entry_body::entry(at.org(), &at.issue, &entry)).again(claim.is_done()))
 }
 
 /// `GET /issues/{id}/activity/stream`
 pub(super) async fn watch(
     state: Data<ApiState>,
-    caller: Caller,
+    member: Member,
+    ids: Ids,
     request: HttpRequest,
     mut sent: Query,
 ) -> Result<HttpResponse, Error> {
-    let board = board(&state, &caller);
-    let id = path_issue(&request)?;
+    let id = ids.uuid("id", "Issue")?;
     // What happens from here on is told, whatever is read next.
-    let news = board.watch(id);
-    let issue = board.issue(id).await?;
+    let news = member.board.watch(id);
+    let issue = member.board.issue(id).await?;
     let after = match last_event(&request) {
         Some(text) => {
             let number = text.parse().ok();
@@ -114,11 +104,10 @@ pub(super) async fn watch(
     }
     let watcher = Watcher {
         standing: Standing::of(&issue),
-        after: after.unwrap_or(issue.feed),
+        // A place the feed has not come to yet is another feed's: nothing that happens is left out because of it.
+        after: after.unwrap_or(issue.feed).min(issue.feed),
         resumes: after.is_some(),
-        board,
-        org: caller.owner().clone(),
-        viewer: caller.name().to_owned(),
+        member,
         issue: id,
         news,
         ready: VecDeque::new(),
@@ -130,7 +119,8 @@ pub(super) async fn watch(
 
 fn last_event(request: &HttpRequest) -> Option<String> {
     let header = request.headers().get("last-event-id")?;
-    Some(String::from_utf8_lossy(header.as_bytes()).trim().to_owned())
+    // Who has seen no event yet may send an empty one.
+    Some(String::from_utf8_lossy(header.as_bytes()).trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What a watcher is told of besides entries, when it changes.
@@ -150,9 +140,7 @@ impl Standing {
 
 /// Follows a feed: reads what is stored after its place, then waits until there is more.
 struct Watcher {
-    board: Board,
-    org: Owner,
-    viewer: String,
+    member: Member,
     issue: Uuid,
     news: watch::Receiver<u64>,
     after: u64,
@@ -181,13 +169,14 @@ impl Watcher {
     /// Makes frames of what is new, or waits for news; false once there can be none.
     async fn look(&mut self) -> bool {
         self.news.mark_unchanged();
-        let Ok(happenings) = self.board.happenings(self.issue, self.after, STEP).await else { return false };
-        let Ok(issue) = self.board.issue_seen_by(self.issue, &self.viewer).await else { return false };
+        let (board, org) = (&self.member.board, self.member.org());
+        let Ok(happenings) = board.happenings(self.issue, self.after, STEP).await else { return false };
+        let Ok(issue) = board.issue_seen_by(self.issue, self.member.name()).await else { return false };
         let is_behind = !happenings.is_empty();
         for happening in happenings {
             self.after = happening.seq;
             let name = if happening.is_change { "entry.updated" } else { "entry" };
-            let body = entry_body::entry(&self.org, &issue.issue, &happening.entry);
+            let body = entry_body::entry(org, &issue.issue, &happening.entry);
             self.ready.push_back(frame(name, Some(&happening), &body));
         }
         let standing = Standing::of(&issue.issue);
@@ -196,7 +185,7 @@ impl Watcher {
         }
         if self.standing != standing || (self.resumes && is_behind) {
             self.standing = standing;
-            self.ready.push_back(frame("issue", None, &issue_body::seen(&self.org, &issue)));
+            self.ready.push_back(frame("issue", None, &issue_body::seen(org, &issue)));
         }
         self.resumes = false;
         !self.ready.is_empty() || self.news.changed().await.is_ok()

@@ -6,7 +6,6 @@ use actix_web::http::header::{
     CONTENT_DISPOSITION, CONTENT_TYPE, Charset, ContentDisposition, DispositionParam, DispositionType,
     ExtendedValue, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,12 +15,12 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::envelope::{self, Answer};
 use super::error::Error;
+use super::member::{Ids, Member};
+use super::moment;
 use super::paging::Page;
 use super::query::Query;
-use super::{board, envelope, moment, path_uuid};
-use crate::api::ApiState;
-use crate::api::caller::Caller;
 use crate::api::fields::{Fields, FromFields};
 use crate::api::form::Form as Multipart;
 use crate::domain::Object;
@@ -32,6 +31,8 @@ use crate::triage::form::{Faults, Form};
 
 /// Longest name, in characters.
 const NAME: std::ops::RangeInclusive<usize> = 1..=256;
+/// What text is where nobody says so otherwise.
+const TEXT: &str = "text/plain";
 /// What is neither said nor known.
 const BYTES: &str = "application/octet-stream";
 
@@ -43,13 +44,13 @@ pub(super) struct Sent {
     bytes: Bytes,
 }
 
-/// A form's fields are of no interest.
+/// What a form may say in place of an upload: a part `file` without a filename.
 #[derive(Debug)]
-struct Nothing;
+struct Text(Option<String>);
 
-impl FromFields for Nothing {
-    fn from_fields(_: &mut Fields) -> Self {
-        Self
+impl FromFields for Text {
+    fn from_fields(fields: &mut Fields) -> Self {
+        Self(fields.text("file"))
     }
 }
 
@@ -60,7 +61,7 @@ impl FromRequest for Sent {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if kind.is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("multipart/")) {
-            let form = Multipart::<Nothing>::from_request(request, payload);
+            let form = Multipart::<Text>::from_request(request, payload);
             return Box::pin(async move { of_form(form.await?) });
         }
         let body = Body::from_request(request, payload);
@@ -71,11 +72,18 @@ impl FromRequest for Sent {
     }
 }
 
-fn of_form(form: Multipart<Nothing>) -> Result<Sent, Error> {
-    let sent = form.uploads.into_iter().find(|upload| upload.field == "file");
-    let sent = sent.ok_or_else(|| triage::error::Error::invalid("file", "required"))?;
+fn of_form(form: Multipart<Text>) -> Result<Sent, Error> {
     let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
-    Ok(Sent { name: or(sent.filename, "file"), mime_type: or(sent.mime_type, BYTES), bytes: sent.bytes })
+    if let Some(sent) = form.uploads.into_iter().find(|upload| upload.field == "file") {
+        return Ok(Sent {
+            name: or(sent.filename, "file"),
+            mime_type: or(sent.mime_type, BYTES),
+            bytes: sent.bytes,
+        });
+    }
+    let Text(text) = form.fields;
+    let text = text.ok_or_else(|| triage::error::Error::invalid("file", "required"))?;
+    Ok(Sent { name: "file".into(), mime_type: TEXT.into(), bytes: text.into() })
 }
 
 fn of_json(fields: &Object) -> Result<Sent, Faults> {
@@ -90,49 +98,37 @@ fn of_json(fields: &Object) -> Result<Sent, Faults> {
     if form.value("content").is_some() == form.value("content_base64").is_some() {
         form.fault("content", "either this or content_base64 is required");
     }
-    let usual = if text.is_some() { "text/plain" } else { BYTES };
+    let usual = if text.is_some() { TEXT } else { BYTES };
     let bytes = text.or_else(|| base64.and_then(Result::ok).map(Bytes::from)).unwrap_or_default();
     form.done(Sent { name, mime_type: mime_type.unwrap_or_else(|| usual.to_owned()), bytes })
 }
 
 /// `POST /evidence/files`
-pub(super) async fn upload(state: Data<ApiState>, caller: Caller, sent: Sent) -> Result<HttpResponse, Error> {
-    let file = board(&state, &caller).upload(sent.name, sent.mime_type, sent.bytes).await?;
-    Ok(envelope::created(shown(caller.owner(), &file)))
+pub(super) async fn upload(member: Member, sent: Sent) -> Result<Answer, Error> {
+    let file = member.board.upload(sent.name, sent.mime_type, sent.bytes).await?;
+    Ok(envelope::created(shown(member.org(), &file)))
 }
 
 /// `GET /evidence/files`
-pub(super) async fn list(
-    state: Data<ApiState>,
-    caller: Caller,
-    mut query: Query,
-) -> Result<HttpResponse, Error> {
+pub(super) async fn list(member: Member, mut query: Query) -> Result<Answer, Error> {
     let page = Page::of(&mut query, "files");
     query.done(())?;
-    let found = board(&state, &caller).files(page.listing()).await?;
-    Ok(page.answer(&found, |file| shown(caller.owner(), file)))
+    let found = member.board.files(page.listing()).await?;
+    Ok(page.answer(&found, |file| shown(member.org(), file)))
 }
 
 /// `GET /evidence/files/{file_id}`
-pub(super) async fn read(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let file = find(&state, &caller, &request).await?;
-    Ok(envelope::ok(shown(caller.owner(), &file)))
+pub(super) async fn read(member: Member, ids: Ids) -> Result<Answer, Error> {
+    let file = find(&member, &ids).await?;
+    Ok(envelope::ok(shown(member.org(), &file)))
 }
 
 /// `GET /evidence/files/{file_id}/content`
-pub(super) async fn content(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let file = find(&state, &caller, &request).await?;
+pub(super) async fn content(member: Member, ids: Ids) -> Result<HttpResponse, Error> {
+    let file = find(&member, &ids).await?;
     let disposition = download_as(&file.name);
     let kind = HeaderValue::from_str(&file.mime_type).unwrap_or(HeaderValue::from_static(BYTES));
-    let (board, size) = (board(&state, &caller), file.size as u64);
+    let (board, size) = (member.board.clone(), file.size as u64);
     let pieces = stream::iter(0..file.pieces()).then(move |number| {
         let (board, id) = (board.clone(), file.id.clone());
         async move { board.piece(&id, number).await }
@@ -160,22 +156,14 @@ fn download_as(name: &str) -> ContentDisposition {
 }
 
 /// `DELETE /evidence/files/{file_id}`
-pub(super) async fn delete(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let id = path_uuid(&request, "file_id", "File")?;
-    if board(&state, &caller).forget_file(&id.to_string()).await? {
-        Ok(envelope::gone())
-    } else {
-        Err(missing())
-    }
+pub(super) async fn delete(member: Member, ids: Ids) -> Result<Answer, Error> {
+    let id = ids.uuid("file_id", "File")?;
+    if member.board.forget_file(&id.to_string()).await? { Ok(envelope::gone()) } else { Err(missing()) }
 }
 
-async fn find(state: &ApiState, caller: &Caller, request: &HttpRequest) -> Result<File, Error> {
-    let id = path_uuid(request, "file_id", "File")?;
-    board(state, caller).file(&id.to_string()).await?.ok_or_else(missing)
+async fn find(member: &Member, ids: &Ids) -> Result<File, Error> {
+    let id = ids.uuid("file_id", "File")?;
+    member.board.file(&id.to_string()).await?.ok_or_else(missing)
 }
 
 fn missing() -> Error {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::moment;
 use crate::domain::id::Owner;
-use crate::triage::index::Stats;
 use crate::triage::issue::{ExternalLink, Issue};
+use crate::triage::stats::Stats;
 use crate::triage::views::IssueSeen;
 
 /// An issue as its viewer sees it.

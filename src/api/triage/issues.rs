@@ -1,56 +1,43 @@
 //! Issues: opened, read, listed, changed, looked at, counted and taken away.
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::body::Body;
+use super::envelope::Answer;
 use super::error::Error;
+use super::member::{AtIssue, Member};
 use super::query::{Query, cursor};
-use super::{board, envelope, issue_body, moment, path_issue};
-use crate::api::ApiState;
-use crate::api::caller::Caller;
-use crate::api::once::{self, OnceHeader};
-use crate::triage::entry::Actor;
+use super::{envelope, issue_body, moment};
+use crate::api::once::OnceHeader;
 use crate::triage::form::Faults;
 use crate::triage::index::{DateField, IssuePlace, IssueQuery, Order, Sort};
 use crate::triage::issue::{IssuePatch, NewIssue};
 
 /// `POST /issues`
-pub(super) async fn create(
-    state: Data<ApiState>,
-    caller: Caller,
-    Body(sent): Body,
-    key: OnceHeader,
-) -> Result<HttpResponse, Error> {
-    let board = board(&state, &caller);
+pub(super) async fn create(member: Member, Body(sent): Body, key: OnceHeader) -> Result<Answer, Error> {
+    let board = &member.board;
     let new = NewIssue::read(&board.with_run(sent).await?)?;
-    let claim = key.claim(&state.runtime, caller.owner()).await?;
-    let made = board.create_issue(new, caller.name(), &claim).await?;
+    let claim = member.claim(&key).await?;
+    let made = board.create_issue(new, member.name(), &claim).await?;
     // Who opens an issue has seen it.
-    let answer = envelope::created(issue_body::body(caller.owner(), &made, false));
-    Ok(once::marked(answer, claim.is_done()))
+    Ok(envelope::created(issue_body::body(member.org(), &made, false)).again(claim.is_done()))
 }
 
 /// `GET /issues/{id}`
-pub(super) async fn read(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let seen = board(&state, &caller).issue_seen_by(path_issue(&request)?, caller.name()).await?;
-    Ok(envelope::ok(issue_body::seen(caller.owner(), &seen)))
+pub(super) async fn read(at: AtIssue) -> Result<Answer, Error> {
+    Ok(envelope::ok(at.shown(at.issue.clone()).await?))
 }
 
 /// `GET /issues`
-pub(super) async fn list(state: Data<ApiState>, caller: Caller, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn list(member: Member, query: Query) -> Result<Answer, Error> {
     let (query, after, limit) = listing(query)?;
-    let page = board(&state, &caller).issues(&query, after, limit, caller.name()).await?;
-    let items = page.issues.iter().map(|seen| issue_body::seen(caller.owner(), seen)).collect();
+    let page = member.board.issues(&query, after, limit, member.name()).await?;
+    let items = page.issues.iter().map(|seen| issue_body::seen(member.org(), seen)).collect();
     Ok(envelope::page(items, page.next.map(|place| cursor(&query, &place))))
 }
 
-fn listing(mut sent: Query) -> Result<(IssueQuery, Option<IssuePlace>, usize), Faults> {
+/// Which issues are asked for.
+pub(super) fn listing(mut sent: Query) -> Result<(IssueQuery, Option<IssuePlace>, usize), Faults> {
     let lower = |texts: Vec<String>| texts.iter().map(|text| text.trim().to_lowercase()).collect();
     let field = sent.word::<DateField>("date_field").unwrap_or(DateField::LastActivityAt);
     let words = sent.text("search").unwrap_or_default().to_lowercase();
@@ -71,44 +58,25 @@ fn listing(mut sent: Query) -> Result<(IssueQuery, Option<IssuePlace>, usize), F
 }
 
 /// `PATCH /issues/{id}`
-pub(super) async fn change(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    Body(sent): Body,
-) -> Result<HttpResponse, Error> {
-    let board = board(&state, &caller);
-    let id = path_issue(&request)?;
-    board.issue(id).await?;
+pub(super) async fn change(at: AtIssue, Body(sent): Body) -> Result<Answer, Error> {
     let patch = IssuePatch::read(&sent)?;
-    let changed = board.change_issue(id, patch, &Actor::user(caller.name())).await?;
-    let seen = board.seen_by(changed, caller.name()).await?;
-    Ok(envelope::ok(issue_body::seen(caller.owner(), &seen)))
+    let changed = at.board().change_issue(at.issue.id, patch, &at.actor()).await?;
+    Ok(envelope::ok(at.shown(changed).await?))
 }
 
 /// `DELETE /issues/{id}`
-pub(super) async fn delete(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let by = Actor::user(caller.name());
-    board(&state, &caller).delete_issue(path_issue(&request)?, &by).await?;
+pub(super) async fn delete(at: AtIssue) -> Result<Answer, Error> {
+    at.board().delete_issue(at.issue.id, &at.actor()).await?;
     Ok(envelope::gone())
 }
 
 /// `PUT /issues/{id}/view`
-pub(super) async fn view(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let id = path_issue(&request)?;
-    let at = board(&state, &caller).view_issue(id, caller.name()).await?;
-    Ok(envelope::ok(json!({ "issue_id": id, "last_viewed_at": moment(at) })))
+pub(super) async fn view(AtIssue { member, issue }: AtIssue) -> Result<Answer, Error> {
+    let at = member.board.view_issue(issue.id, member.name()).await?;
+    Ok(envelope::ok(json!({ "issue_id": issue.id, "last_viewed_at": moment(at) })))
 }
 
 /// `GET /stats`
-pub(super) async fn stats(state: Data<ApiState>, caller: Caller) -> Result<HttpResponse, Error> {
-    Ok(envelope::ok(issue_body::stats(&board(&state, &caller).stats().await?)))
+pub(super) async fn stats(member: Member) -> Result<Answer, Error> {
+    Ok(envelope::ok(issue_body::stats(&member.board.stats().await?)))
 }

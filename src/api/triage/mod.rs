@@ -1,7 +1,8 @@
 //! The triage surface, `/v1/triage`: Bland's interface to issues, and Norm who works on them.
 //!
 //! `routes` is its table of contents. `envelope` and `error` are what every answer looks like, `body` and `query` how
-//! requests are read; the other files are the handlers, and what they answer with (`…_body`).
+//! requests are read; the other files are the handlers, and what they answer with (`…_body`). `mcp` offers them as tools,
+//! `openapi` and `schemas` describe them.
 
 mod affected;
 pub mod body;
@@ -17,47 +18,23 @@ mod feed;
 mod files;
 pub mod issue_body;
 mod issues;
+pub mod mcp;
+pub mod member;
+mod openapi;
 mod paging;
 pub mod query;
 mod relations;
 mod resources;
 mod routes;
+mod schemas;
 mod session_body;
 mod sessions;
 
+pub use openapi::{PATH as DOCUMENT_PATH, document};
 pub use routes::configure;
 
-use actix_web::HttpRequest;
-use uuid::Uuid;
-
-use self::error::Error;
-use crate::api::ApiState;
-use crate::api::caller::Caller;
-use crate::api::fields::path_text;
 use crate::domain::time::Timestamp;
-use crate::triage::{self, Board, form};
-
-/// The caller's board.
-pub(super) fn board(state: &ApiState, caller: &Caller) -> Board {
-    state.triage.of(caller.owner())
-}
-
-/// An id in the address. What is none names nothing.
-///
-/// # Errors
-/// 404 `<what> not found`.
-pub(super) fn path_uuid(request: &HttpRequest, name: &str, what: &'static str) -> Result<Uuid, Error> {
-    let found = form::uuid(&path_text(request, name).to_ascii_lowercase());
-    found.ok_or_else(|| triage::error::Error::NotFound(what).into())
-}
-
-/// The issue in the address.
-///
-/// # Errors
-/// 404 for what is no id.
-pub(super) fn path_issue(request: &HttpRequest) -> Result<Uuid, Error> {
-    path_uuid(request, "id", "Issue")
-}
+use crate::triage;
 
 /// A moment: RFC 3339 in UTC, with milliseconds.
 pub(super) fn moment(at: Timestamp) -> String {

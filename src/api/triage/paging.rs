@@ -1,10 +1,9 @@
 //! Pages of documents that are listed newest first.
 
-use actix_web::HttpResponse;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::envelope;
+use super::envelope::{self, Answer};
 use super::query::{Query, cursor};
 use crate::domain::document::Place;
 use crate::runtime::documents::{Document, Listed, Listing, Stored};
@@ -36,7 +35,7 @@ impl<L: Serialize> Page<L> {
     }
 
     /// The answer.
-    pub(super) fn answer<D: Document>(&self, found: &Listed<D>, body: impl Fn(&D) -> Value) -> HttpResponse {
+    pub(super) fn answer<D: Document>(&self, found: &Listed<D>, body: impl Fn(&D) -> Value) -> Answer {
         let shown = found.documents.get(..self.limit).unwrap_or(&found.documents);
         let more = found.documents.len() > self.limit;
         let place = |document: &Stored<D>| (document.tags().sort, document.value.id());

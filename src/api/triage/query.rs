@@ -9,9 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::api::endpoint::{Parameter, ParameterKind};
 use crate::api::problem::Problem;
+use crate::domain::Object;
 use crate::triage::form::{Fault, Faults, Word};
 
 /// How many items a page has.
@@ -38,6 +41,32 @@ impl FromRequest for Query {
 }
 
 impl Query {
+    /// Of a tool's arguments: what may be repeated may be a list.
+    pub fn of_arguments(sent: &Object, parameters: &[Parameter]) -> Self {
+        let mut query = Self { pairs: Vec::new(), faults: Vec::new() };
+        for Parameter { name, kind, .. } in parameters {
+            match (sent.get(*name), kind) {
+                (None | Some(Value::Null), _) => {}
+                (Some(Value::Array(items)), ParameterKind::Texts | ParameterKind::Choices(_)) => {
+                    items.iter().for_each(|item| query.take(name, item));
+                }
+                (Some(value), _) => query.take(name, value),
+            }
+        }
+        query
+    }
+
+    fn take(&mut self, name: &str, value: &Value) {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return self.fault(name, "must be a string or a number");
+            }
+        };
+        self.pairs.push((name.to_owned(), text));
+    }
+
     /// What was read, if nothing is wrong.
     ///
     /// # Errors

@@ -1,38 +1,26 @@
 //! Evidence of an issue and flags on its calls.
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::envelope::{self, Answer};
 use super::error::Error;
+use super::member::{AtIssue, Ids, Member};
 use super::query::{Query, cursor};
-use super::{board, entry_body, envelope, issue_body, moment, path_issue, path_uuid};
-use crate::api::ApiState;
-use crate::api::caller::Caller;
-use crate::api::fields::path_text;
+use super::{entry_body, moment};
 use crate::domain::document::Place;
 use crate::domain::id::Owner;
 use crate::triage;
-use crate::triage::entry::Actor;
 use crate::triage::evidence::ResourceType;
 use crate::triage::flag::{Flag, FlagType, Mark};
 use crate::triage::issue::ResourceRef;
 
 /// `GET /issues/{id}/resources`
-pub(super) async fn list(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    sent: Query,
-) -> Result<HttpResponse, Error> {
-    let issue = path_issue(&request)?;
-    let board = board(&state, &caller);
-    board.issue(issue).await?;
-    let list = ("resources", issue);
+pub(super) async fn list(at: AtIssue, sent: Query) -> Result<Answer, Error> {
+    let list = ("resources", at.issue.id);
     let (after, limit) = part(sent, &list)?;
-    let part = board.links(issue, after, limit).await?;
-    let items = part.items.iter().map(|shown| entry_body::link(caller.owner(), shown)).collect();
+    let part = at.board().links(at.issue.id, after, limit).await?;
+    let items = part.items.iter().map(|shown| entry_body::link(at.org(), shown)).collect();
     Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
 }
 
@@ -45,112 +33,63 @@ fn part(mut sent: Query, list: &impl serde::Serialize) -> Result<(Option<Place>,
 }
 
 /// `POST /issues/{id}/resources`
-pub(super) async fn attach(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    Body(sent): Body,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
+pub(super) async fn attach(at: AtIssue, Body(sent): Body) -> Result<Answer, Error> {
     let evidence = ResourceRef::read(&sent)?;
-    let (link, _, is_new) = board.attach(issue, &evidence, &Actor::user(caller.name())).await?;
-    Ok(envelope::made(entry_body::link(caller.owner(), &link), is_new))
+    let (link, _, is_new) = at.board().attach(at.issue.id, &evidence, &at.actor()).await?;
+    Ok(envelope::made(entry_body::link(at.org(), &link), is_new))
 }
 
 /// `DELETE /issues/{id}/resources/{resource_link_id}`
-pub(super) async fn detach(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let link = path_uuid(&request, "resource_link_id", "Resource")?;
-    board.detach(issue, link, &Actor::user(caller.name())).await?;
+pub(super) async fn detach(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let link = ids.uuid("resource_link_id", "Resource")?;
+    at.board().detach(at.issue.id, link, &at.actor()).await?;
     Ok(envelope::gone())
 }
 
 /// `PUT /issues/{id}/calls/{call_id}`
-pub(super) async fn attach_call(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    let evidence = ResourceRef { kind: ResourceType::Call, id: path_text(&request, "call_id") };
-    let (_, issue, _) = board.attach(issue, &evidence, &Actor::user(caller.name())).await?;
-    let seen = board.seen_by(issue, caller.name()).await?;
-    Ok(envelope::ok(issue_body::seen(caller.owner(), &seen)))
+pub(super) async fn attach_call(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let evidence = ResourceRef { kind: ResourceType::Call, id: ids.text("call_id") };
+    let (_, issue, _) = at.board().attach(at.issue.id, &evidence, &at.actor()).await?;
+    Ok(envelope::ok(at.shown(issue).await?))
 }
 
 /// `DELETE /issues/{id}/calls/{call_id}`
-pub(super) async fn detach_call(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let link = board.call_link(issue, &path_text(&request, "call_id")).await?;
+pub(super) async fn detach_call(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let link = at.board().call_link(at.issue.id, &ids.text("call_id")).await?;
     let link = link.ok_or(triage::error::Error::NotFound("Resource"))?;
-    board.detach(issue, link.id, &Actor::user(caller.name())).await?;
+    at.board().detach(at.issue.id, link.id, &at.actor()).await?;
     Ok(envelope::gone())
 }
 
 /// `GET /issues/{id}/flags`
-pub(super) async fn flags(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    sent: Query,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let list = ("flags", issue);
+pub(super) async fn flags(at: AtIssue, sent: Query) -> Result<Answer, Error> {
+    let list = ("flags", at.issue.id);
     let (after, limit) = part(sent, &list)?;
-    let part = board.flags(issue, after, limit).await?;
-    let items = part.items.iter().map(|flag| flag_body(caller.owner(), flag)).collect();
+    let part = at.board().flags(at.issue.id, after, limit).await?;
+    let items = part.items.iter().map(|flag| flag_body(at.org(), flag)).collect();
     Ok(envelope::page(items, part.next.map(|Place { sort, id }| cursor(&list, &(sort, id)))))
 }
 
 /// `POST /issues/{id}/flags`
-pub(super) async fn flag(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    Body(sent): Body,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
+pub(super) async fn flag(at: AtIssue, Body(sent): Body) -> Result<Answer, Error> {
     let mark = Mark::read(&sent)?;
-    let flag = board.flag(issue, mark, &Actor::user(caller.name())).await?;
-    Ok(envelope::created(flag_body(caller.owner(), &flag)))
+    let flag = at.board().flag(at.issue.id, mark, &at.actor()).await?;
+    Ok(envelope::created(flag_body(at.org(), &flag)))
 }
 
 /// `DELETE /issues/{id}/flags/{flag_id}`
-pub(super) async fn unflag(
-    state: Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (board, issue) = (board(&state, &caller), path_issue(&request)?);
-    board.issue(issue).await?;
-    let flag = path_uuid(&request, "flag_id", "Flag")?;
-    board.unflag(issue, flag, &Actor::user(caller.name())).await?;
+pub(super) async fn unflag(at: AtIssue, ids: Ids) -> Result<Answer, Error> {
+    let flag = ids.uuid("flag_id", "Flag")?;
+    at.board().unflag(at.issue.id, flag, &at.actor()).await?;
     Ok(envelope::gone())
 }
 
 /// `GET /flag-types`
-pub(super) async fn flag_types(
-    state: Data<ApiState>,
-    caller: Caller,
-    mut sent: Query,
-) -> Result<HttpResponse, Error> {
+pub(super) async fn flag_types(member: Member, mut sent: Query) -> Result<Answer, Error> {
     let after: Option<(u64, String)> = sent.cursor(&"flag-types");
     let limit = sent.limit();
     let after = sent.done(after)?.map(|(usage, name)| (std::cmp::Reverse(usage), name));
-    let mut types = board(&state, &caller).flag_types().await?;
+    let mut types = member.board.flag_types().await?;
     types.retain(|it| after.as_ref().is_none_or(|(usage, name)| it.place() > (*usage, name.as_str())));
     let more = types.len() > limit;
     types.truncate(limit);

@@ -5,6 +5,7 @@ mod ask_user;
 mod current_time;
 mod demo;
 mod file_system;
+mod guardrails;
 mod html;
 mod memory;
 mod placeholder;
@@ -35,10 +36,12 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
         Arc::new(ask_user::AskUser::new()),
         Arc::new(current_time::CurrentTime::new()),
         Arc::new(file_system::FileSystem::new()),
+        Arc::new(guardrails::Guardrails::new()),
         Arc::new(memory::Memory::new()),
         Arc::new(placeholder::Placeholder::noop()),
         Arc::new(placeholder::Placeholder::research()),
         Arc::new(placeholder::Placeholder::sandbox()),
+        Arc::new(placeholder::Placeholder::session_schedule()),
         Arc::new(sample_data::SampleData::new()),
         Arc::new(session_sql_database::SessionSqlDatabase::new()),
         Arc::new(session_state::SessionState::new()),

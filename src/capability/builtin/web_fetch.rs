@@ -31,18 +31,34 @@ struct Config {
     allow: Option<Vec<String>>,
     #[serde(default)]
     allow_private: Vec<String>,
+    #[serde(default = "usual_first_byte")]
+    first_byte_seconds: u64,
+    #[serde(default = "usual_body")]
+    body_seconds: u64,
+}
+
+/// A page that does not even begin to come is given up soon: the model waits for it.
+fn usual_first_byte() -> u64 {
+    1
+}
+
+fn usual_body() -> u64 {
+    30
 }
 
 impl WebFetch {
     pub(super) fn new(egress: Egress) -> Self {
         let hosts = |description: &str| json!({"type": "array", "items": {"type": "string"}, "description": description});
+        let seconds = |description: &str| json!({"type": "integer", "minimum": 1, "maximum": 30, "description": description});
         let config_schema = json!({
             "type": "object",
             "properties": {
                 "allow": hosts("If given, only these hosts: example.org, *.example.org, example.org:8443"),
                 "allow_private": hosts(
                     "May be reached though they are not public: host, host:port, address or network (10.0.0.0/8)"
-                )
+                ),
+                "first_byte_seconds": seconds("How long a server may take to begin its answer. Default: 1"),
+                "body_seconds": seconds("How long an answer may take; what came by then is shown. Default: 30")
             },
             "additionalProperties": false
         });
@@ -63,7 +79,15 @@ impl Capability for WebFetch {
     fn contribute(&self, config: &Value) -> Result<Contribution, String> {
         let config = Config::deserialize(config).map_err(|error| error.to_string())?;
         let reach = Reach::new(config.allow.as_deref(), &config.allow_private)?;
-        let fetch = Fetch { spec: fetch_spec(), reach, egress: self.egress.clone() };
+        let limits = Limits {
+            deadline: Duration::from_secs(config.body_seconds),
+            head: Duration::from_secs(config.first_byte_seconds),
+            cut_late: true,
+            ..Limits::default()
+        };
+        // A little more than all that is waited for, so that the model reads what came, or why nothing did.
+        let spec = ToolSpec { timeout: limits.deadline + Duration::from_secs(10), ..fetch_spec() };
+        let fetch = Fetch { spec, limits, reach, egress: self.egress.clone() };
         Ok(Contribution { tools: vec![Arc::new(fetch)], ..Contribution::default() })
     }
 }
@@ -91,6 +115,7 @@ fn fetch_spec() -> ToolSpec {
 
 struct Fetch {
     spec: ToolSpec,
+    limits: Limits,
     reach: Reach,
     egress: Egress,
 }
@@ -108,14 +133,16 @@ impl Tool for Fetch {
         };
         let asked = call.arguments.get("max_bytes").and_then(Value::as_u64);
         let body_bytes = asked.and_then(|n| usize::try_from(n).ok()).unwrap_or(DEFAULT_BYTES).min(MAX_BYTES);
-        // A little less than the tool's own time, so that the model reads why.
-        let limits = Limits { deadline: self.spec.timeout - Duration::from_secs(1), body_bytes };
+        let limits = Limits { body_bytes, ..self.limits };
         let flag = |name: &str| call.arguments.get(name).and_then(Value::as_bool).unwrap_or_default();
         let head = call.arguments.get("method").and_then(Value::as_str) == Some("HEAD");
         let request = Request { method: if head { Method::HEAD } else { Method::GET }, ..Request::get(url) };
         match self.egress.send(request, &self.reach, limits).await {
             Ok(response) if head => ToolResult::done(Value::Object(described(&response)).to_string()),
-            Ok(response) => ToolResult::done(Value::Object(told(&response, flag("as_markdown"))).to_string()),
+            Ok(response) => {
+                let page = told(&response, flag("as_markdown"), limits.deadline);
+                ToolResult::done(Value::Object(page).to_string())
+            }
             Err(error) => ToolResult::failed(error.to_string()),
         }
     }
@@ -138,7 +165,7 @@ fn described(response: &Response) -> Object {
 }
 
 /// The page with what it says. Within a JSON text nothing that it says can pretend to be its end.
-fn told(response: &Response, as_markdown: bool) -> Object {
+fn told(response: &Response, as_markdown: bool, deadline: Duration) -> Object {
     let mut page = described(response);
     page.insert("size".into(), response.body.len().into());
     let kind = response.content_type.as_deref().unwrap_or("text/plain");
@@ -146,7 +173,8 @@ fn told(response: &Response, as_markdown: bool) -> Object {
         Some((format, mut text)) => {
             if response.cut {
                 let bytes = response.body.len();
-                text.push_str(&format!("\n[cut: the answer has more than these {bytes} bytes]"));
+                let late = if response.late { format!(" came within {deadline:?}") } else { String::new() };
+                text.push_str(&format!("\n[cut: the answer has more than these {bytes} bytes{late}]"));
                 page.insert("truncated".into(), true.into());
             }
             page.insert("format".into(), format.into());

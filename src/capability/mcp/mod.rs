@@ -145,6 +145,10 @@ impl McpCapability {
                         "type": "array",
                         "items": {"type": "string"},
                         "description": "The server's tools to offer, by the server's own names; all where nothing is said"
+                    },
+                    "images": {
+                        "type": "boolean",
+                        "description": "Whether the model is shown the pictures in results. It must be one that sees; others refuse them"
                     }
                 },
                 "additionalProperties": false
@@ -164,7 +168,8 @@ impl Capability for McpCapability {
             .get("tools")
             .and_then(Value::as_array)
             .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect::<BTreeSet<_>>());
-        let later = Offer { server: self.server.clone(), pins: self.pins.clone(), only };
+        let sees = config.get("images").and_then(Value::as_bool).unwrap_or_default();
+        let later = Offer { server: self.server.clone(), pins: self.pins.clone(), only, sees };
         Ok(Contribution { later: Some(Arc::new(later)), ..Contribution::default() })
     }
 }
@@ -174,6 +179,7 @@ struct Offer {
     server: Arc<Server>,
     pins: Arc<dyn Pins>,
     only: Option<BTreeSet<String>>,
+    sees: bool,
 }
 
 #[async_trait]
@@ -201,7 +207,7 @@ impl Later for Offer {
                 );
                 continue;
             }
-            tools.push(Arc::new(ServerTool::new(self.server.clone(), one)));
+            tools.push(Arc::new(ServerTool::new(self.server.clone(), one, self.sees)));
         }
         Now { prompt: None, tools }
     }

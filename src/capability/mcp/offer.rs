@@ -110,11 +110,13 @@ pub(super) struct ServerTool {
     server: Arc<Server>,
     original: String,
     spec: ToolSpec,
+    sees: bool,
 }
 
 impl ServerTool {
-    pub(super) fn new(server: Arc<Server>, listed: &Listed) -> Self {
-        Self { server, original: listed.original.clone(), spec: listed.spec.clone() }
+    /// For a model that `sees` pictures or does not.
+    pub(super) fn new(server: Arc<Server>, listed: &Listed, sees: bool) -> Self {
+        Self { server, original: listed.original.clone(), spec: listed.spec.clone(), sees }
     }
 }
 
@@ -125,7 +127,7 @@ impl Tool for ServerTool {
     }
 
     async fn call(&self, call: Invocation<'_>) -> ToolResult {
-        self.server.call(&self.original, call.arguments, self.spec.effect).await
+        self.server.call(&self.original, call.arguments, (self.spec.effect, self.sees)).await
     }
 }
 

@@ -101,8 +101,14 @@ impl Server {
         }
     }
 
-    /// Calls a tool. A server that is lost is connected to anew; what may be done twice is then asked for again.
-    pub(super) async fn call(self: &Arc<Self>, tool: &str, arguments: &Object, effect: Effect) -> ToolResult {
+    /// Calls a tool, for a model that `sees` pictures or does not. A server that is lost is connected to anew; what may
+    /// be done twice is then asked for again.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        tool: &str,
+        arguments: &Object,
+        (effect, sees): (Effect, bool),
+    ) -> ToolResult {
         let name = &self.settings.name;
         let mut again = true;
         loop {
@@ -115,7 +121,7 @@ impl Server {
                 }
             };
             let lost = match ready.connection.call(tool, arguments.clone()).await {
-                Ok(result) => return answer::result(result),
+                Ok(result) => return answer::result(result, sees),
                 Err(CallError::Refused(reason)) => {
                     return ToolResult::failed(format!("The MCP server `{name}` refused the call: {reason}"));
                 }

@@ -41,7 +41,7 @@ pub(super) fn entry(entry: &Entry, heard: &mut Heard) {
         | Fact::StepFinished { .. } => step(&entry.fact, line),
         Fact::ModelFailed { failure, .. } => line(RED, &format!("! {}", failure.message)),
         Fact::RunFinished { outcome, .. } => finished(view, outcome, is_root, line),
-        Fact::Steered { input } => line(GREEN, &format!("> {}", input.text)),
+        Fact::Steered { input, .. } => line(GREEN, &format!("> {}", input.text)),
         Fact::Forked { .. }
         | Fact::RunStarted(_)
         | Fact::Said { .. }

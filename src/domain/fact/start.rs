@@ -70,6 +70,16 @@ pub enum Place {
     Step(StepPlace),
 }
 
+/// Who answers, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// The model.
+    pub model: ModelName,
+    /// How hard it should think, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+}
+
 /// What a client may set for one run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]

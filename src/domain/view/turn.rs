@@ -1,6 +1,7 @@
 //! What a run did one after the other: questions to a model, the calls they led to, and messages that joined.
 
-use crate::domain::fact::{Answer, Failure};
+use crate::domain::edit::Edit;
+use crate::domain::fact::{Answer, Failure, ModelChoice};
 use crate::domain::id::ModelName;
 use crate::domain::message::{Finish, Input, Message, Usage};
 use crate::domain::time::Timestamp;
@@ -13,6 +14,8 @@ pub struct Steer {
     pub at: Timestamp,
     /// What it says.
     pub input: Input,
+    /// Who answers from then on, if it says so.
+    pub choice: Option<ModelChoice>,
     /// How many turns of the conversation come before it.
     pub after: usize,
 }
@@ -24,6 +27,8 @@ pub struct Turn {
     pub number: u32,
     /// Who was asked.
     pub model: ModelName,
+    /// What capabilities changed of the question.
+    pub edit: Edit,
     /// When.
     pub called: Timestamp,
     /// When the first piece came.
@@ -68,6 +73,7 @@ impl Turn {
         Self {
             number,
             model,
+            edit: Edit::default(),
             called,
             first_piece: None,
             answered: None,
@@ -88,11 +94,12 @@ impl Call {
     }
 
     pub(super) fn message(&self) -> Message {
-        let (content, error) = match &self.result {
-            Some(result) => (result.content.clone(), result.is_error()),
-            None => ("This call has no result: its run ended before it was finished.".into(), true),
+        let nothing = || {
+            ToolResult::failed("cancelled: this call has no result, its run ended before it was finished.")
         };
-        Message::Tool { call: self.call.id.clone(), name: self.call.name.clone(), content, error }
+        let result = self.result.clone().unwrap_or_else(nothing);
+        let (call, name, error) = (self.call.id.clone(), self.call.name.clone(), result.is_error());
+        Message::Tool { call, name, content: result.content, images: result.images, error }
     }
 
     /// Whether it ended well; `None` while it has no result.

@@ -6,17 +6,20 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::Resolver;
+
 /// Makes a thread's client when it first asks.
 #[derive(Debug)]
 pub(super) struct Clients {
     connect: Duration,
+    resolver: Option<Resolver>,
     /// As many as there are threads that run runs: those of the HTTP server and of the runtime.
     made: Mutex<HashMap<ThreadId, reqwest::Client>>,
 }
 
 impl Clients {
-    pub(super) fn new(connect: Duration) -> Self {
-        Self { connect, made: Mutex::default() }
+    pub(super) fn new(connect: Duration, resolver: Option<Resolver>) -> Self {
+        Self { connect, resolver, made: Mutex::default() }
     }
 
     /// The client of this thread.
@@ -29,7 +32,12 @@ impl Clients {
         if let Some(client) = made().get(&thread) {
             return Ok(client.clone());
         }
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(Resolver(resolver)) = &self.resolver {
+            // A proxy would find the address itself.
+            builder = builder.no_proxy().dns_resolver(resolver.clone());
+        }
+        let client = builder
             .user_agent(concat!("runhold/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

@@ -50,12 +50,25 @@ pub struct OpenAiConfig {
     pub headers: Vec<(String, Secret)>,
     /// How long it may take, and how often it is asked.
     pub patience: Patience,
+    /// Finds the provider's addresses, in place of the system and of any proxy.
+    pub resolver: Option<Resolver>,
+}
+
+/// Finds the addresses of a name.
+#[derive(Clone)]
+pub struct Resolver(pub Arc<dyn reqwest::dns::Resolve>);
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolver")
+    }
 }
 
 impl OpenAiConfig {
     /// A provider at this address, without a key, with the default patience.
     pub fn at(base_url: &str) -> Self {
-        Self { base_url: base_url.into(), api_key: None, headers: Vec::new(), patience: Patience::default() }
+        let (api_key, headers, resolver) = (None, Vec::new(), None);
+        Self { base_url: base_url.into(), api_key, headers, patience: Patience::default(), resolver }
     }
 }
 
@@ -95,7 +108,7 @@ impl OpenAi {
         let base = base_url(&config.base_url).ok_or(BadProvider::BaseUrl)?;
         let headers = headers(&config)?;
         let patience = config.patience;
-        let clients = Clients::new(patience.connect);
+        let clients = Clients::new(patience.connect, config.resolver.clone());
         // The library's own client only builds requests; asking for it here shows early what cannot work.
         let http = clients.of_this_thread()?;
         // The library takes what is not set from the environment, where it may be meant for somebody else.

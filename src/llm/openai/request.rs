@@ -9,7 +9,7 @@ use crate::domain::tool::{ToolCall, ToolSpec};
 pub(super) fn body(call: &ModelCall) -> Value {
     let mut body = json!({
         "model": call.model.model,
-        "messages": call.messages.iter().map(message).collect::<Vec<_>>(),
+        "messages": messages(&call.messages),
         "stream": true,
         "stream_options": {"include_usage": true},
     });
@@ -33,6 +33,29 @@ fn tool(spec: &ToolSpec) -> Value {
         "type": "function",
         "function": {"name": spec.name, "description": spec.description, "parameters": spec.parameters},
     })
+}
+
+/// Results of tools are text there; their pictures come after the last of them, as if the user had sent them.
+fn messages(messages: &[Message]) -> Vec<Value> {
+    let mut sent = Vec::with_capacity(messages.len());
+    let mut images: Vec<Value> = Vec::new();
+    let as_user = |parts: &mut Vec<Value>| {
+        (!parts.is_empty()).then(|| json!({"role": "user", "content": std::mem::take(parts)}))
+    };
+    for one in messages {
+        if let Message::Tool { name, images: seen, .. } = one {
+            sent.push(message(one));
+            if !seen.is_empty() {
+                images.push(json!({"type": "text", "text": format!("[pictures in the result of {name}]")}));
+            }
+            images.extend(seen.iter().map(part));
+        } else {
+            sent.extend(as_user(&mut images));
+            sent.push(message(one));
+        }
+    }
+    sent.extend(as_user(&mut images));
+    sent
 }
 
 fn message(message: &Message) -> Value {
@@ -87,6 +110,8 @@ fn user_content(input: &Input) -> Value {
 
 fn part(media: &Media) -> Value {
     match (media.kind, &media.source) {
+        // Whoever asks has fetched it; what is left could not be.
+        (_, MediaSource::Kept(_)) => json!({"type": "text", "text": "[a picture that is not available]"}),
         (MediaKind::Image, source) => {
             json!({"type": "image_url", "image_url": {"url": address(media, source)}})
         }
@@ -117,7 +142,8 @@ fn subtype(media: &Media) -> Option<&str> {
 fn address(media: &Media, source: &MediaSource) -> String {
     let data = match source {
         MediaSource::Url(url) => return url.clone(),
-        MediaSource::Base64(data) => data,
+        MediaSource::Base64(data) => data.as_str(),
+        MediaSource::Kept(_) => "",
     };
     let (family, fallback) = match media.kind {
         MediaKind::Image => ("image", "png"),

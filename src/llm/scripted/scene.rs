@@ -51,7 +51,9 @@ impl<'a> Scene<'a> {
         let mut asked = Vec::new();
         for message in &call.messages {
             match message {
-                Message::System { text } => scene.system = text,
+                // What is said to it later on is a reminder.
+                Message::System { text } if scene.system.is_empty() => scene.system = text,
+                Message::System { .. } => {}
                 Message::User { input } => {
                     scene.earlier.push(&input.text);
                     scene.done.clear();
@@ -61,7 +63,7 @@ impl<'a> Scene<'a> {
                     scene.answers += 1;
                     asked.extend(tool_calls);
                 }
-                Message::Tool { call, name, content, error } => {
+                Message::Tool { call, name, content, error, images: _ } => {
                     let asked = asked.iter().rev().find(|asked| asked.id == *call);
                     let arguments = asked.and_then(|asked| asked.parsed()).unwrap_or_default();
                     scene.done.push(Done { name, arguments, content, error: *error });

@@ -102,7 +102,7 @@ impl WorkflowMachine {
             | News::ModelFailed(_)
             | News::PiecesLost { .. }
             | News::ToolsDoubted(_)
-            | News::Steered(_)
+            | News::Steered(..)
             | News::ToolFinished { .. }
             | News::CallsWait(_) => Vec::new(),
         }

@@ -36,8 +36,13 @@ impl Driver {
         model: ModelName,
         deadline: Instant,
     ) -> Result<(), Halt> {
-        let call = self.question(&model).await?;
-        self.record(News::ModelCalled { turn, model: model.clone() })?;
+        let mut call = self.question(&model).await?;
+        let edit = match self.toolbox.hooks.before_model(&call.messages) {
+            Ok(edit) => edit,
+            Err(failed) => return self.record(News::Broken(Failure::new("internal", failed.to_string()))),
+        };
+        call.messages = settle::shown(self.machine.view(), edit.applied_to(call.messages));
+        self.record(News::ModelCalled { turn, model: model.clone(), edit })?;
         let workspace = self.inner.workspace(&self.room.log.owner).await?;
         let Some(provider) = workspace.models.get(&model.provider).cloned() else {
             let message = format!("there is no provider `{}`", model.provider);
@@ -145,13 +150,18 @@ impl Driver {
                     }
                     pieces.push(piece);
                 }
-                Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
+                Ok(Chunk::Done { mut tool_calls, finish, usage, id }) => {
+                    let refused = self.toolbox.hooks.before_calls(&mut tool_calls);
+                    let refused = refused.into_iter().map(|one| (one.at, one.reason)).collect();
                     let waits =
                         |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
                     let gated =
                         tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
                     let gated = gated.collect();
-                    news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
+                    let provider_id = id;
+                    let answered =
+                        News::ModelAnswered { tool_calls, gated, refused, finish, usage, provider_id };
+                    news = Some(answered);
                     break;
                 }
                 Err(failure) => {
@@ -186,7 +196,11 @@ impl Driver {
                 }
             };
         }
-        Ok(settle::question(self.machine.view(), model, &self.history, &self.toolbox))
+        let mut question = settle::question(self.machine.view(), model, &self.history, &self.toolbox);
+        while let Err(error) = self.inner.show_pictures(&self.room.log.owner, &mut question.messages).await {
+            self.await_store(error).await?;
+        }
+        Ok(question)
     }
 }
 

@@ -98,6 +98,7 @@ impl Driver {
                 }
                 Some(Ok((_, Called::Halted(halt)))) => return Err(halt),
                 Some(Ok((call, Called::Result(result)))) => {
+                    let result = self.looked_over(&call, result);
                     self.record(News::ToolFinished { call, result })?;
                     if self.machine.next() == Step::Stop {
                         return Ok(());
@@ -107,6 +108,16 @@ impl Driver {
                     }
                 }
             }
+        }
+    }
+
+    /// A result as it is kept.
+    fn looked_over(&self, call: &CallId, result: ToolResult) -> ToolResult {
+        match self.machine.view().call(call) {
+            Some(found) if !self.toolbox.hooks.is_empty() => {
+                self.toolbox.hooks.after_call(&found.call, result)
+            }
+            Some(_) | None => result,
         }
     }
 
@@ -291,7 +302,7 @@ impl Driver {
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
         async move {
             let (_, result) = inner.perform(&host, &toolbox, &order).await;
-            let ToolResult { verdict, content, state } = result;
+            let ToolResult { verdict, content, state, images: _ } = result;
             let code = match verdict {
                 Verdict::Done => {
                     let output = StepOutput { content, ..StepOutput::default() };

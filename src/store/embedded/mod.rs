@@ -56,7 +56,7 @@ use self::lock::FolderLock;
 use self::logs::Logs;
 use self::readers::Readers;
 use self::reopen::Reopen;
-use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError};
+use super::{Append, Batch, Log, MAX_BATCH_BYTES, Store, StoreError, readable};
 use crate::domain::document::{Key, Page, Query, Record};
 use crate::domain::fact::{Entry, Seq};
 
@@ -250,6 +250,11 @@ impl Store for EmbeddedStore {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let key = key.clone();
         self.reading(move |kv| records::get(kv, &key)).await
+    }
+
+    async fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {
+        let keys = keys.to_vec();
+        self.reading(move |kv| keys.iter().map(|key| readable(key, records::get(kv, key))).collect()).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from everruns_sdk import Everruns
+from everruns_sdk import Everruns, errors
 from everruns_sdk.sse import EventStream, StreamOptions
 
 VERSION = tuple(int(part) for part in importlib.metadata.version("everruns-sdk").split(".")[:2])
@@ -137,5 +137,68 @@ def test_a_turn_is_cancelled():
                 break
         assert (await client.sessions.get(session.id)).status == "idle"
         await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
+
+
+def agent_client(agent: str):
+    """The client of one agent, as an application holds it."""
+    agent_module = pytest.importorskip("everruns_sdk.agent", reason="this release has no client of one agent")
+    url = f"{os.environ['EVERRUNS_API_URL']}/v1/channels/{agent}"
+    return agent_module.AgentClient(agent_url=url, credential=os.environ["EVERRUNS_API_KEY"])
+
+
+def test_an_application_talks_to_its_agent_for_its_users():
+    async def run():
+        management = Everruns()
+        made = await management.agents.create(name="counter-for-apps", system_prompt="You count.")
+        client = agent_client(made.id)
+        card = await client.card()
+        assert (card["name"], card["streaming"]) == ("counter-for-apps", True)
+        alice, bob = client.for_end_user("alice"), client.for_end_user("bob")
+        session = await alice.create_session("Numbers", idempotency_key="once")
+        assert (await alice.create_session("Numbers", idempotency_key="once"))["id"] == session["id"]
+        counted = " ".join(str(number) for number in range(1, 6))
+        assert await alice.run("/slow 5", session["id"]) == counted
+        # A second turn of the same session: only what is new is followed.
+        assert await alice.run("/slow 3", session["id"]) == "1 2 3"
+        # A session of its own.
+        assert await bob.run("/slow 5") == counted
+        assert [one["id"] for one in (await alice.list_sessions())["data"]] == [session["id"]]
+        assert len((await client.list_sessions())["data"]) == 2
+        events = await alice.list_events(session["id"], after_sequence=2, limit=3)
+        assert [event.sequence for event in events] == [3, 4, 5]
+        replayed = []
+        async for event in alice.stream_events(session["id"], after_sequence=0, max_retries=1):
+            replayed.append(event.type)
+            if replayed.count("session.idled") == 2:
+                break
+        assert replayed.count("turn.completed") == 2
+        with pytest.raises(errors.ApiError) as refused:
+            await bob.get_session(session["id"])
+        assert refused.value.status_code == 404
+        await client.close()
+        await management.close()
+
+    asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))
+
+
+def test_an_application_cancels_a_turn():
+    async def run():
+        management = Everruns()
+        made = await management.agents.create(name="sleeper-for-apps", system_prompt="You are slow.")
+        client = agent_client(made.id)
+        session = await client.create_session()
+        await client.send_message(session["id"], "/slow 5000")
+        seen = []
+        async for event in client.stream_events(session["id"], after_sequence=0):
+            seen.append(event.type)
+            if event.type == "output.message.delta" and "turn.cancelled" not in seen:
+                assert (await client.cancel(session["id"]))["status"] in ("cancelled", "no_op")
+            if event.type == "session.idled":
+                break
+        assert "turn.cancelled" in seen
+        await client.close()
+        await management.close()
 
     asyncio.run(asyncio.wait_for(run(), SECONDS_A_TEST_MAY_TAKE))

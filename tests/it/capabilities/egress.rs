@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Url};
 use runhold::capability::egress::{Egress, EgressError, Limits, Reach, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::{Server, answer, redirect};
 
@@ -96,6 +97,7 @@ async fn what_the_operator_opened_is_reached() {
             content_type: Some("text/plain".into()),
             body: "hello".into(),
             cut: false,
+            late: false,
         };
         assert_eq!(get(url, &open(std::slice::from_ref(&entry))).await, Ok(expected), "{entry}");
     }
@@ -227,6 +229,38 @@ async fn a_server_that_never_answers_is_given_up() {
     let request = Request::get(url.parse().unwrap());
     let result = Egress::new().send(request, &open(&["127.0.0.1".into()]), limits).await;
     assert_eq!(result, Err(EgressError::TimedOut(limits.deadline)));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_begin_to_answer_is_given_up_before_one_that_does_not_end() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let after = Duration::from_millis(100);
+    let limits = Limits { head: after, ..Limits::default() };
+    let request = Request::get(url.parse().unwrap());
+    let result = Egress::new().send(request, &open(&["127.0.0.1".into()]), limits).await;
+    assert_eq!(result, Err(EgressError::Silent { host: "127.0.0.1".into(), after }));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_an_error_or_cut_where_it_is() {
+    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}/", slow.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut socket, _)) = slow.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+            held.push(socket);
+        }
+    });
+    let (egress, reach) = (Egress::new(), open(&["127.0.0.1".into()]));
+    let limits = Limits { deadline: Duration::from_secs(1), ..Limits::default() };
+    let strict = egress.send(Request::get(url.clone()), &reach, limits).await;
+    assert_eq!(strict, Err(EgressError::TimedOut(limits.deadline)));
+    let limits = Limits { cut_late: true, ..limits };
+    let cut = egress.send(Request::get(url), &reach, limits).await.unwrap();
+    assert_eq!((&cut.body[..], cut.cut, cut.late), (&b"half"[..], true, true));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use super::described;
 use super::server::{PATIENCE, Server, Setup, TOKEN, answer};
 
 /// Who asks, with a token of their own.
@@ -55,12 +56,21 @@ impl Member {
         self.client.request(method, url).header("authorization", &self.token).timeout(PATIENCE)
     }
 
+    /// Status and body of an answer, which are as they are described.
+    async fn told(&self, request: RequestBuilder) -> (u16, Value) {
+        let request = request.build().unwrap();
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let (status, body) = answer(self.client.execute(request).await.unwrap()).await;
+        described::hold(&url, &method, status, &body).await;
+        (status, body)
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::GET, path).send().await.unwrap()).await
+        self.told(self.request(Method::GET, path)).await
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        answer(self.request(method, path).json(&body).send().await.unwrap()).await
+        self.told(self.request(method, path).json(&body)).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
@@ -72,11 +82,11 @@ impl Member {
     }
 
     pub(crate) async fn put(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::PUT, path).send().await.unwrap()).await
+        self.told(self.request(Method::PUT, path)).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::DELETE, path).send().await.unwrap()).await
+        self.told(self.request(Method::DELETE, path)).await
     }
 
     /// What is there, which must be.

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::stage::{KEY, hostile, shown};
+use super::stage::{KEY, hostile, shown, until};
 use crate::harness::server::{Server, Setup, answer};
 
 async fn patch(server: &Server, id: &Value, body: Value) -> (u16, Value) {
@@ -110,4 +110,24 @@ async fn a_server_of_the_configuration_can_be_read_and_not_changed() {
     let taken =
         server.post("/v1/mcp-servers", &json!({"name": "hostile", "url": "https://a.invalid/"})).await;
     assert_eq!(taken.0, 409);
+}
+
+#[tokio::test]
+async fn a_server_is_a_capability_with_its_tools_and_a_preview_shows_them() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let server = Setup::default().config(&hostile(folder.path(), "")).start().await;
+    until(&server, "hostile", "connected").await;
+    let (status, found) = server.get("/v1/capabilities/mcp:hostile").await;
+    assert_eq!((status, &found["is_mcp"]), (200, &json!(true)));
+    let tools = found["tool_definitions"].as_array().unwrap();
+    let names: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("mcp_hostile__")), "{names:?}");
+    assert!(tools.iter().all(|tool| tool["type"] == "builtin" && tool["parameters"].is_object()));
+    let (_, all) = server.get("/v1/capabilities?search=mcp:hostile").await;
+    assert_eq!(all["data"], json!([found]));
+    let order = json!({"system_prompt": "Mine.", "capabilities": [{"ref": "mcp:hostile"}]});
+    let (status, preview) = server.post("/v1/agents/preview", &order).await;
+    let previewed: Vec<&str> =
+        preview["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!((status, &preview["system_prompt"], previewed), (200, &json!("Mine."), names));
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::stage::{agent, calling, hostile, offered, program, run, shown, until};
-use crate::harness::model_server::ModelServer;
+use crate::harness::model_server::{ModelServer, calls, says};
 use crate::harness::server::{Server, Setup};
 
 async fn with(model: &ModelServer, folder: &TempDir, more: &str) -> Server {
@@ -102,6 +102,33 @@ async fn a_tool_that_is_described_otherwise_than_before_is_left_out_until_it_is_
     assert_eq!(status(&after), "offered");
     run(&server).await;
     assert!(offered(&model).contains(&"mcp_hostile__shifty".into()));
+}
+
+#[tokio::test]
+async fn a_picture_is_named_to_a_model_and_shown_to_one_that_sees() {
+    let folder = TempDir::new().unwrap();
+    let model = calling(&[("mcp_hostile__picture", json!({}))]).await;
+    let server = with(&model, &folder, "").await;
+    run(&server).await;
+    let told = "Look:\n[image, image/png, 6 bytes: not shown]\n[image, image/tiff, 6 bytes: not shown]";
+    let last = model.requests().pop().unwrap()["messages"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["role"], &last["content"]), (&json!("tool"), &json!(told)));
+
+    let script = vec![calls([("mcp_hostile__picture", json!({}))]), says("A cat.")];
+    let model = ModelServer::start(script).await;
+    let sees = "---\nmodel: test/ann\ncapabilities:\n  - {ref: mcp, config: {server: hostile, images: true}}\n---\nYou see.\n";
+    let config = hostile(folder.path(), "");
+    let server = Setup::default().model(&model.url()).agent("ann", sees).config(&config).start().await;
+    let (status, first) = server.form("/agents/ann/runs", &[("message", "Go"), ("stream", "false")]).await;
+    assert_eq!((status, &first["content"]), (200, &json!("A cat.")), "{first}");
+    let shown = json!([
+        {"type": "text", "text": "[pictures in the result of mcp_hostile__picture]"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}},
+    ]);
+    let messages = model.requests()[1]["messages"].as_array().unwrap().clone();
+    let told = "Look:\n[image, image/png, 6 bytes: shown]\n[image, image/tiff, 6 bytes: not shown]";
+    assert_eq!(messages[messages.len() - 2]["content"], told);
+    assert_eq!(messages[messages.len() - 1], json!({"role": "user", "content": shown}));
 }
 
 #[tokio::test]

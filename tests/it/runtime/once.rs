@@ -19,7 +19,7 @@ use super::{finished, soon};
 
 /// A key and the order it came with, told by a number.
 fn once(key: &str, what: u8) -> Once {
-    Once { key: key.parse().unwrap(), fingerprint: Fingerprint([what; 32]) }
+    Once { key: key.parse().unwrap(), by: "somebody".into(), fingerprint: Fingerprint([what; 32]) }
 }
 
 fn says(_: &runhold::domain::message::ModelCall) -> Line {

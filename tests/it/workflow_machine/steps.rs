@@ -224,5 +224,5 @@ fn news_about_steps_that_are_not_going_change_nothing() {
     assert_eq!(story.finish("nobody", "x"), nothing);
     assert_eq!(story.fail("one", "x"), nothing);
     assert_eq!(story.answer("two", yes()), nothing);
-    assert_eq!(story.tell(News::Steered(Input::default())), nothing);
+    assert_eq!(story.tell(News::Steered(Input::default(), None)), nothing);
 }

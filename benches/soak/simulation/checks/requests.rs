@@ -64,7 +64,7 @@ impl Start<'_> {
     fn is_there(&self, found: &Found) -> bool {
         let Some(view) = self.run.and_then(|run| found.views.get(&run)) else { return false };
         let joins = |entry: &Entry| match &entry.fact {
-            Fact::Steered { input } => entry.run == view.run && input.text == self.input,
+            Fact::Steered { input, .. } => entry.run == view.run && input.text == self.input,
             _ => false,
         };
         match self.joined {

@@ -94,6 +94,13 @@ impl Deltas {
         before
     }
 
+    /// A stored event is told before what is gathered: whoever comes back after the delta has seen that event too.
+    pub fn overtaken(&mut self, by: EventId) {
+        if let Some(pending) = &mut self.pending {
+            pending.id = pending.id.max(by.behind());
+        }
+    }
+
     /// The answer is over; what is still to be told of it.
     pub fn answered(&mut self, end: Seq) -> Option<Event> {
         let rest = if end > self.live_from || self.seen { self.flush() } else { None };
@@ -116,5 +123,22 @@ impl Deltas {
         let data: Value =
             json!({ "turn_id": context.turn_id, "delta": pending.delta, "accumulated": accumulated });
         Some(Event { id: pending.id, kind: pending.kind, at: pending.at, sequence: None, context, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::everruns::events::event::Context;
+
+    #[test]
+    fn ids_rise_also_where_a_message_joins_while_pieces_are_gathered() {
+        let id = |seq, sub| EventId::new(1, seq, sub, 7);
+        let mut deltas = Deltas::new(Cursor::Start, 0);
+        deltas.asked(&Question { id: id(1, 0), sequence: 1, context: Context::default() });
+        deltas.piece(id(2, u32::MAX), Timestamp(0), &Piece::Text("One ".into()));
+        deltas.overtaken(id(3, 0));
+        let told = deltas.flush();
+        assert!(told.is_some_and(|delta| delta.id > id(3, 0) && delta.id < id(4, 0)));
     }
 }

@@ -44,6 +44,20 @@ impl EventId {
         Self(uuid.as_u128())
     }
 
+    /// The place behind all events of the same entry.
+    pub fn behind(self) -> Self {
+        Self(self.0 | ((1 << SUB_BITS) - 1) << MARK_BITS)
+    }
+
+    /// Behind all others.
+    pub const MAX: Self = Self(u128::MAX);
+
+    /// The place right before it, where no event is.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// As clients see it.
     pub fn public(self) -> PublicId {
         self.under(EVENT)

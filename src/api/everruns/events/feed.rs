@@ -172,13 +172,14 @@ impl Told {
 }
 
 impl Sink for Told {
-    fn wants(&self, kind: Kind, id: EventId) -> bool {
+    fn wants(&mut self, kind: Kind, id: EventId) -> bool {
         let is_after = if let Cursor::Id(after) = self.filter.after { id > after } else { true };
         is_after && self.filter.takes(kind)
     }
 
     fn event(&mut self, event: Event) {
         if self.filter.fits(&event) {
+            self.deltas.overtaken(event.id);
             self.events.push(event);
         }
     }

@@ -23,8 +23,8 @@ use crate::domain::view::RunView;
 
 /// Who is told.
 pub trait Sink {
-    /// Whether an event of this kind at this place is to be made.
-    fn wants(&self, kind: Kind, id: EventId) -> bool;
+    /// Whether an event of this kind at this place is to be made; asked once of each.
+    fn wants(&mut self, kind: Kind, id: EventId) -> bool;
     /// An event that was wanted.
     fn event(&mut self, event: Event);
     /// A model is asked; pieces of its answer follow.

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::api::everruns::ids::PublicId;
+use crate::api::everruns::ids::{IMAGE, PublicId};
 use crate::api::everruns::time::moment;
 use crate::domain::Object;
 use crate::domain::message::{Input, Media, MediaKind, MediaSource, Message, Usage};
 use crate::domain::time::Timestamp;
-use crate::domain::tool::{TIMED_OUT, ToolCall, ToolResult, Verdict};
+use crate::domain::tool::{NOT_FOUND, TIMED_OUT, ToolCall, ToolResult, Verdict};
 
 /// Longest preview, in characters.
 const PREVIEW: usize = 200;
@@ -58,9 +58,10 @@ pub fn input(input: &Input) -> Value {
     text.into_iter().chain(input.media.iter().map(media)).collect()
 }
 
-/// Parts as a client wrote them; bytes are kept with the media, in order.
+/// Parts as a client wrote them; bytes are kept with the media, in order. A picture that the server keeps is named by its
+/// part.
 fn restored(content: &Value, media: &[Media]) -> Value {
-    let mut pictures = media.iter();
+    let mut pictures = media.iter().filter(|media| !matches!(media.source, MediaSource::Kept(_)));
     let parts = content.as_array().into_iter().flatten();
     let parts = parts.map(|part| {
         let is_picture = part.get("type").is_some_and(|kind| kind == "image");
@@ -79,6 +80,9 @@ fn media(media: &Media) -> Value {
     let kind =
         media.mime_type.clone().or_else(|| media.format.as_ref().map(|format| format!("image/{format}")));
     match (&media.kind, &media.source) {
+        (MediaKind::Image, MediaSource::Kept(image)) => {
+            json!({ "type": "image_file", "image_id": PublicId(IMAGE, *image) })
+        }
         (MediaKind::Image, MediaSource::Url(url)) => json!({ "type": "image", "url": url }),
         (MediaKind::Image, MediaSource::Base64(bytes)) if bytes.is_empty() => {
             json!({ "type": "image", "media_type": kind })
@@ -131,6 +135,10 @@ pub fn outcome(result: &ToolResult) -> Object {
     match result.verdict {
         Verdict::Done => fields.insert("result".into(), json!([text(&result.content)])),
         Verdict::InDoubt => fields.insert("error".into(), format!("interrupted: {}", result.content).into()),
+        // What tools there are is the model's to read.
+        Verdict::Refused if result.content.starts_with(NOT_FOUND) => {
+            fields.insert("error".into(), result.content.lines().next().unwrap_or_default().into())
+        }
         Verdict::Failed | Verdict::Refused | Verdict::Cancelled => {
             fields.insert("error".into(), result.content.as_str().into())
         }
@@ -162,7 +170,7 @@ pub fn sent(message: &Message) -> Value {
         Message::Assistant { text, tool_calls, reasoning: _ } => {
             json!({ "role": "agent", "content": answer(text, tool_calls.iter()) })
         }
-        Message::Tool { call, content, error, name: _ } => {
+        Message::Tool { call, content, error, name: _, images: _ } => {
             let key = if *error { "error" } else { "result" };
             let value = if *error { content.as_str().into() } else { value_of(content) };
             let part = json!({ "type": "tool_result", "tool_call_id": call, key: value });

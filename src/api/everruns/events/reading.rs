@@ -2,17 +2,16 @@
 
 use serde_json::Value;
 
-use super::event::{Event, EventId};
 use super::filter::{Cursor, Filter};
-use super::fold::{Fold, Question, Sink};
+use super::fold::Fold;
+use super::gathered::Gathered;
 use super::kind::Kind;
 use super::memory::{Key, STRIDE};
 use crate::api::ApiState;
 use crate::api::everruns::ids;
-use crate::domain::fact::{Piece, Seq};
+use crate::domain::fact::{Entry, Seq};
 use crate::domain::id::Owner;
 use crate::domain::run::Session;
-use crate::domain::time::Timestamp;
 use crate::domain::view::RunView;
 use crate::runtime::{Error, Runtime};
 
@@ -48,29 +47,20 @@ impl<'a> Story<'a> {
         self.state.runtime.head(self.owner, &self.session.id).await
     }
 
-    /// Tells what there is from a place on, up to the entry that has this number, to where the log ends, or till the
-    /// sink has enough.
-    async fn tell(&self, fold: &mut Fold, sink: &mut Gathered<'_>, end: Seq) -> Result<(), Error> {
-        let mut kept = fold.position();
-        loop {
-            let page = self.state.runtime.log(self.owner, &self.session.id, fold.position(), STEP).await?;
-            let done = page.len() < STEP;
-            for entry in &page {
-                if sink.has_enough() || fold.position() >= end {
-                    return Ok(());
-                }
-                fold.take(entry, sink);
-                if fold.is_between() && fold.position().saturating_sub(kept) >= STRIDE {
-                    kept = fold.position();
-                    self.keep(fold);
-                }
-            }
-            if done || page.is_empty() {
-                if fold.is_between() {
-                    self.keep(fold);
-                }
-                return Ok(());
-            }
+    /// The entries after a place, the next few; none at the end of the log.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn page(&self, fold: &Fold) -> Result<Vec<Entry>, Error> {
+        self.state.runtime.log(self.owner, &self.session.id, fold.position(), STEP).await
+    }
+
+    /// Remembers a place, where it may be one to tell from; `kept` is the last one that was remembered.
+    pub(super) fn pass(&self, fold: &Fold, kept: &mut Seq, is_end: bool) {
+        let is_far = fold.position().saturating_sub(*kept) >= STRIDE;
+        if fold.is_between() && (is_far || is_end) {
+            *kept = fold.position();
+            self.state.everruns.memory.keep(&self.key, fold.clone());
         }
     }
 
@@ -82,32 +72,21 @@ impl<'a> Story<'a> {
         let tools = Tools::of(&self.state.runtime, self.owner).await?;
         let filter = Filter::only(&[Kind::InputMessage]);
         let mut fold = self.from(Cursor::Entry(entry));
-        let mut sink = Gathered::new(&filter, &tools);
-        self.tell(&mut fold, &mut sink, entry).await?;
+        let mut kept = fold.position();
+        let mut sink = Gathered::new(&filter, &tools, fold.count());
+        while fold.position() < entry {
+            let page = self.page(&fold).await?;
+            if page.first().is_none_or(|first| first.seq > entry) {
+                break;
+            }
+            for told in page.iter().take_while(|told| told.seq <= entry) {
+                sink.events.clear();
+                fold.take(told, &mut sink);
+                self.pass(&fold, &mut kept, false);
+            }
+        }
         let told = sink.events.pop().and_then(|mut event| event.data.get_mut("message").map(Value::take));
         told.ok_or(Error::Internal)
-    }
-
-    /// Remembers a place.
-    fn keep(&self, fold: &Fold) {
-        self.state.everruns.memory.keep(&self.key, fold.clone());
-    }
-
-    /// All events that a client wants, in the order it wants them.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn events(&self, filter: &Filter) -> Result<Vec<Event>, Error> {
-        let tools = Tools::of(&self.state.runtime, self.owner).await?;
-        let mut fold = self.from(filter.after);
-        let mut sink = Gathered::new(filter, &tools);
-        self.tell(&mut fold, &mut sink, Seq::MAX).await?;
-        let mut events = sink.events;
-        if filter.newest_first {
-            events.reverse();
-        }
-        events.truncate(filter.limit.unwrap_or(usize::MAX));
-        Ok(events)
     }
 }
 
@@ -130,49 +109,5 @@ impl Tools {
             .iter()
             .map(|tool| serde_json::json!({ "name": tool.name, "description": tool.description }));
         tools.collect()
-    }
-}
-
-/// Events that fit a filter, gathered.
-struct Gathered<'a> {
-    filter: &'a Filter,
-    tools: &'a Tools,
-    /// In the log's order.
-    events: Vec<Event>,
-}
-
-impl<'a> Gathered<'a> {
-    fn new(filter: &'a Filter, tools: &'a Tools) -> Self {
-        Self { filter, tools, events: Vec::new() }
-    }
-
-    fn has_enough(&self) -> bool {
-        !self.filter.newest_first && self.filter.limit.is_some_and(|limit| self.events.len() >= limit)
-    }
-}
-
-impl Sink for Gathered<'_> {
-    fn wants(&self, kind: Kind, id: EventId) -> bool {
-        let is_after = match self.filter.after {
-            Cursor::Id(after) => id > after,
-            Cursor::Start | Cursor::Sequence(_) | Cursor::Entry(_) => true,
-        };
-        is_after && self.filter.takes(kind) && !self.has_enough()
-    }
-
-    fn event(&mut self, event: Event) {
-        if self.filter.fits(&event) {
-            self.events.push(event);
-        }
-    }
-
-    fn asked(&mut self, _: &Question) {}
-
-    fn piece(&mut self, _: EventId, _: Timestamp, _: &Piece) {}
-
-    fn answered(&mut self, _: Seq) {}
-
-    fn tools(&self, view: &RunView) -> Value {
-        self.tools.list(view)
     }
 }

@@ -111,7 +111,7 @@ impl Turn {
             Fact::ModelFailed { .. } => sink.answered(fold.seq()),
             Fact::ToolStarted { call } => self.tool_started(fold, sink, call),
             Fact::ToolFinished { call, result } => self.tool_finished(fold, sink, call, result),
-            Fact::Steered { input } => {
+            Fact::Steered { input, .. } => {
                 input_message(fold, sink, &Context::default(), input);
                 if let Some(steer) = self.view.steers.last_mut() {
                     steer.input = without_bytes(input);
@@ -317,6 +317,10 @@ impl Turn {
         if !fold.is_going() {
             self.activate(fold, sink);
         }
+        if !self.activated && matches!(outcome, Outcome::Cancelled { .. }) {
+            // It ends with the turn it waited for: clients know of no turn of its own.
+            return;
+        }
         match outcome {
             Outcome::Completed => self.completed(fold, sink),
             Outcome::Failed(failure) => self.failed(fold, sink, failure),
@@ -471,8 +475,10 @@ fn generation(fold: &Fold, sink: &dyn Sink, view: &RunView, output: Value, metad
     asked.turns.pop();
     let system = view.system.iter().map(|text| Message::System { text: text.clone() });
     let history = view.history.iter().flat_map(|run| fold.said_by(*run)).cloned();
-    let messages: Vec<Value> =
-        system.chain(history).chain(asked.messages()).map(|message| parts::sent(&message)).collect();
+    let conversation = history.chain(asked.messages()).collect();
+    let edit = view.turns.last().map(|turn| &turn.edit);
+    let shown = edit.map_or_else(Vec::new, |edit| edit.applied_to(conversation));
+    let messages: Vec<Value> = system.chain(shown).map(|message| parts::sent(&message)).collect();
     json!({ "messages": messages, "tools": sink.tools(view), "output": output, "metadata": metadata })
 }
 
