@@ -1,23 +1,23 @@
 //! A run as its facts tell it: the one fold that machines, surfaces and histories share.
 
+mod turn;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Object;
-use super::edit::Edit;
-use super::fact::{
-    Answer, Below, Entry, Fact, Failure, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart,
-};
+use super::fact::{Answer, Below, Entry, Fact, INTERRUPTED, Outcome, Piece, Place, RunOptions, RunStart};
 use super::fork::Origin;
-use super::id::{CallId, ModelName, RunId, SessionId, UserId};
-use super::message::{Finish, Input, Message, Usage};
+use super::id::{CallId, RunId, SessionId, UserId};
+use super::message::{Input, Message, Usage};
 use super::run::Status;
 use super::spec::Spec;
 use super::state;
 use super::step::{StepAnswer, StepKey};
 use super::steps::{StepView, Steps};
 use super::time::Timestamp;
-use super::tool::{ToolCall, ToolResult, Verdict};
+
+pub use turn::{Call, Steer, Turn};
 
 /// Between two facts of a run no more time than this counts as work: the clock may have jumped, or the machine
 /// may have been off.
@@ -80,65 +80,6 @@ pub struct RunView {
     pub worked: Duration,
     /// When the last fact was decided.
     last: Timestamp,
-}
-
-/// A message that joined a running run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Steer {
-    /// When it came.
-    pub at: Timestamp,
-    /// What it says.
-    pub input: Input,
-    /// How many turns of the conversation come before it.
-    pub after: usize,
-}
-
-/// One question to a model, and what came of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// Counts from 1; an attempt that failed has the number of the one that follows it.
-    pub number: u32,
-    /// Who was asked.
-    pub model: ModelName,
-    /// What capabilities changed of the question.
-    pub edit: Edit,
-    /// When.
-    pub called: Timestamp,
-    /// When the first piece came.
-    pub first_piece: Option<Timestamp>,
-    /// When the answer was whole.
-    pub answered: Option<Timestamp>,
-    /// The text, as far as it came.
-    pub text: String,
-    /// The reasoning, as far as it came.
-    pub reasoning: String,
-    /// What it wanted called.
-    pub calls: Vec<Call>,
-    /// Why it stopped.
-    pub finish: Option<Finish>,
-    /// What it cost.
-    pub usage: Usage,
-    /// The provider's name for the answer.
-    pub provider_id: Option<String>,
-    /// Why it came to nothing.
-    pub failure: Option<Failure>,
-}
-
-/// One tool call, and what came of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// As the model wrote it.
-    pub call: ToolCall,
-    /// When it was about to be called.
-    pub started: Option<Timestamp>,
-    /// When it was over.
-    pub finished: Option<Timestamp>,
-    /// The outcome.
-    pub result: Option<ToolResult>,
-    /// What somebody decided about it.
-    pub answer: Option<Answer>,
-    /// Whether it was not known if it took effect, and somebody was asked.
-    pub doubted: bool,
 }
 
 impl RunView {
@@ -432,43 +373,5 @@ impl RunView {
             messages.extend(joined(before + 1));
         }
         messages
-    }
-}
-
-impl Turn {
-    fn new(number: u32, model: ModelName, called: Timestamp) -> Self {
-        Self {
-            number,
-            model,
-            edit: Edit::default(),
-            called,
-            first_piece: None,
-            answered: None,
-            text: String::new(),
-            reasoning: String::new(),
-            calls: Vec::new(),
-            finish: None,
-            usage: Usage::default(),
-            provider_id: None,
-            failure: None,
-        }
-    }
-}
-
-impl Call {
-    fn new(call: ToolCall) -> Self {
-        Self { call, started: None, finished: None, result: None, answer: None, doubted: false }
-    }
-
-    fn message(&self) -> Message {
-        let nothing = || ToolResult::failed("This call has no result: its run ended before it was finished.");
-        let result = self.result.clone().unwrap_or_else(nothing);
-        let (call, name, error) = (self.call.id.clone(), self.call.name.clone(), result.is_error());
-        Message::Tool { call, name, content: result.content, images: result.images, error }
-    }
-
-    /// Whether it ended well; `None` while it has no result.
-    pub fn failed(&self) -> Option<bool> {
-        self.result.as_ref().map(|result| result.verdict != Verdict::Done)
     }
 }

@@ -8,6 +8,7 @@ mod asking;
 mod children;
 mod handing;
 mod tasks;
+mod writing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,21 +18,20 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use children::Given;
+pub(super) use writing::Part;
 
 use super::deadlines;
-use super::desk::Desk;
 use super::error::Error;
 use super::host::RunHost;
-use super::journal::{Dated, Room, unpoisoned};
+use super::journal::{Dated, Room};
 use super::lanes::{LiveRun, Place, Stage};
-use super::receipts::{Claim, MadeRun};
-use super::records;
+use super::receipts::Claim;
 use super::settle;
 use super::{Inner, Runtime};
 use crate::capability::hooks::Hooks;
 use crate::capability::toolbox::Toolbox;
 use crate::domain::fact::{Answer, Decision, Fact, Failure, INTERRUPTED, Seq};
-use crate::domain::fork::{Fork, Origin};
+use crate::domain::fork::Origin;
 use crate::domain::id::RunId;
 use crate::domain::message::Message;
 use crate::domain::run::Status;
@@ -40,7 +40,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::tool::{ToolResult, Verdict};
 use crate::domain::view::RunView;
 use crate::machine::{Machine, News, Step};
-use crate::store::Expect;
 
 /// How often a write that failed is tried again.
 const RETRY_WRITE: Duration = Duration::from_millis(500);
@@ -405,114 +404,6 @@ impl Driver {
         let below = self.waits_below.or(before.waits_until);
         [own, below].into_iter().flatten().min()
     }
-
-    /// Writes what is not written.
-    async fn write(&mut self) -> Result<(), Halt> {
-        while let Err(error) = self.write_once().await {
-            self.await_store(error).await?;
-        }
-        Ok(())
-    }
-
-    /// A run that was accepted waits for a store that is away; any other error ends the waiting.
-    async fn await_store(&self, error: Error) -> Result<(), Halt> {
-        let is_away = matches!(error, Error::Full | Error::Unavailable(_));
-        if is_away && self.is_accepted() && !self.inner.is_stopping() {
-            tokio::time::sleep(RETRY_WRITE).await;
-            return Ok(());
-        }
-        Err(error.into())
-    }
-
-    /// Writes facts of this run, and with its last one the ends of all runs below that are open, so that none of
-    /// them looks as if it were going; or, of a run that was told something, what the runs below were told.
-    async fn write_facts(&self, facts: &[Dated]) -> Result<Seq, Error> {
-        let view = self.machine.view();
-        let may_have_children = match view.spec.as_ref() {
-            Spec::Agent(agent) => agent.subagents().is_some(),
-            Spec::Team(_) | Spec::Workflow(_) => true,
-        };
-        if !(view.outcome.is_some() && may_have_children && self.first.is_some()) {
-            return self.write_parts(None, facts, &self.below).await;
-        }
-        loop {
-            // What a child was just writing may still come: then the log goes further than this, and its end is
-            // looked at again.
-            let head = self.inner.journal.head(&self.room).await?;
-            let parts = self.inner.open_below(&self.room.log.owner, self.root(), view).await?;
-            match self.write_parts(Some(head), facts, &parts).await {
-                Err(Error::Conflict(_)) => {}
-                written => return written,
-            }
-        }
-    }
-
-    async fn write_parts(&self, head: Option<Seq>, facts: &[Dated], parts: &[Part]) -> Result<Seq, Error> {
-        let view = self.machine.view();
-        let mut all: Vec<(RunId, &[Dated])> =
-            parts.iter().map(|part| (part.machine.view().run, part.facts.as_slice())).collect();
-        all.push((view.run, facts));
-        let owner = &self.room.log.owner;
-        let replaced = self.inner.replaced_by(owner, view).await?;
-        let fill = |desk: &mut Desk| {
-            if let Some(run) = &replaced {
-                // Of a run that is shared with another session there is no record of its own yet.
-                let expect = if Fork::of_run(run.id).is_some() { Expect::Any } else { Expect::Present };
-                let run = run.clone().replaced(desk.head().saturating_add(1));
-                desk.put(records::put_run(owner, &run, expect)?);
-            }
-            let mut after = desk.head();
-            for part in parts {
-                settle::beside(
-                    desk,
-                    owner,
-                    part.machine.view(),
-                    &part.facts,
-                    Some(part.first),
-                    (after, self.root()),
-                )?;
-                after = after.saturating_add(width(&part.facts));
-            }
-            let made = MadeRun::of(view.run, facts, after);
-            self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
-            settle::beside(desk, owner, view, facts, self.first, (after, self.root()))
-        };
-        let first = self.inner.journal.append(&self.room, head, &all, fill).await?;
-        let below: u64 = parts.iter().map(|part| width(&part.facts)).sum();
-        Ok(first.saturating_add(below))
-    }
-
-    async fn write_once(&mut self) -> Result<(), Error> {
-        if self.unwritten.is_empty() {
-            return Ok(());
-        }
-        let facts = std::mem::take(&mut self.unwritten);
-        let written = self.write_facts(&facts).await;
-        let view = self.machine.view();
-        match written {
-            Ok(first) => {
-                self.claim = Claim::none();
-                let woken = self.below.drain(..).map(|part| (part.machine.view().run, part.machine));
-                unpoisoned(&self.woken).extend(woken);
-                if view.waits_until.is_some() {
-                    self.inner.deadlines.notify_one();
-                }
-                self.last = first.saturating_add(width(&facts)).saturating_sub(1);
-                if self.first.is_none() {
-                    self.first = Some(first);
-                    if self.given.is_none() {
-                        let status = if view.began.is_some() { Status::Running } else { Status::Pending };
-                        self.live.reach(Stage::Going { first, status });
-                    }
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.unwritten = facts;
-                Err(error)
-            }
-        }
-    }
 }
 
 /// News from outside as they are kept: results of calls that clients executed pass what looks at results.
@@ -527,20 +418,6 @@ pub(super) fn looked_over(hooks: &Hooks, view: &RunView, mut news: News) -> News
         }
     }
     news
-}
-
-/// Facts of a run below one that is told something, written in the same batch.
-pub(super) struct Part {
-    /// The run, with these facts.
-    pub(super) machine: Machine,
-    /// Its first entry.
-    pub(super) first: Seq,
-    /// Not written yet.
-    pub(super) facts: Vec<Dated>,
-}
-
-fn width(facts: &[Dated]) -> u64 {
-    facts.iter().map(|(_, fact)| fact.width()).sum()
 }
 
 fn out_of_time(seconds: u64) -> News {

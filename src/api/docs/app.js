@@ -1,4 +1,11 @@
-// Renders /openapi.json. Everything is set as text, nothing as markup; nothing is sent but the one request.
+// Renders the description of one surface. Everything is set as text, nothing as markup; nothing is sent but the one request.
+
+// Addresses are relative to the page, so that it works behind a prefix too.
+const SURFACES = {
+  AgentOS: "openapi.json",
+  Everruns: "api-doc/openapi.json",
+  Triage: "v1/triage/openapi.json",
+};
 
 const METHODS = ["get", "post", "patch", "put", "delete"];
 
@@ -68,7 +75,7 @@ const curl = ({ method, path, operation }, all) => {
   const address = path + (must.length ? "?" + must.map(({ name }) => `${name}={${name}}`).join("&") : "");
   const parts = [streams ? "curl -N" : "curl"];
   if (method !== "get") parts[0] += ` -X ${method.toUpperCase()}`;
-  parts[0] += ` "${location.origin}${filled(address)}"`;
+  parts[0] += ` "${new URL(`.${filled(address)}`, document.baseURI).href}"`;
   if (operation.security?.length) {
     const token = values.get("token");
     parts.push(token ? `-H ${quoted(`Authorization: Bearer ${token}`)}` : '-H "Authorization: Bearer $TOKEN"');
@@ -219,9 +226,23 @@ const openNamed = () => {
   named?.scrollIntoView();
 };
 
+const chosen = () => {
+  const named = new URLSearchParams(location.search).get("surface");
+  return Object.keys(SURFACES).find((name) => name.toLowerCase() === named) ?? Object.keys(SURFACES)[0];
+};
+
+const offerSurfaces = (current) => {
+  const links = Object.keys(SURFACES).map((name) =>
+    node("a", { href: `?surface=${name.toLowerCase()}`, ...(name === current && { "aria-current": "page" }) }, name));
+  document.getElementById("surfaces").replaceChildren(...links);
+  document.getElementById("source").setAttribute("href", SURFACES[current]);
+};
+
 const start = async () => {
-  const answer = await fetch("/openapi.json");
-  if (!answer.ok) throw new Error(`/openapi.json: ${answer.status}`);
+  const surface = chosen();
+  offerSurfaces(surface);
+  const answer = await fetch(SURFACES[surface]);
+  if (!answer.ok) throw new Error(`${SURFACES[surface]}: ${answer.status}`);
   const description = await answer.json();
   const { title, version, description: about } = description.info;
   document.title = `${title} API`;
