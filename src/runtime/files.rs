@@ -112,9 +112,9 @@ impl SessionFiles {
     /// The turn to write at this path.
     async fn turn(&self, path: &FilePath) -> Result<Option<MutexGuard<'_, ()>>, FileError> {
         let turn = self.runtime.turn_to_write(self.documents.owner(), &self.session).await;
-        turn.map_err(|error| match error {
-            Error::NoSession(_) => FileError::Missing(path.clone()),
-            error => unavailable(error),
+        turn.map_err(|error| {
+            let is_gone = matches!(error, Error::NoSession(_));
+            if is_gone { FileError::Missing(path.clone()) } else { unavailable(error) }
         })
     }
 

@@ -138,9 +138,13 @@ impl SessionStorage {
     /// The turn to write.
     async fn turn(&self) -> Result<Option<MutexGuard<'_, ()>>, StorageError> {
         let turn = self.runtime.turn_to_write(self.documents.owner(), &self.session).await;
-        turn.map_err(|error| match error {
-            Error::NoSession(_) => StorageError::Invalid("the session is not there any more".into()),
-            error => unavailable(error),
+        turn.map_err(|error| {
+            let is_gone = matches!(error, Error::NoSession(_));
+            if is_gone {
+                StorageError::Invalid("the session is not there any more".into())
+            } else {
+                unavailable(error)
+            }
         })
     }
 

@@ -123,7 +123,7 @@ async fn a_document_gives_no_agent_a_capability_of_a_high_risk() {
             "bound_to": {"type": "agent", "id": "plain"}})
     };
     let (status, refused) = server.post("/v1/triage/documents", &document("declarative:shout")).await;
-    assert_eq!(status, 422, "{refused}");
+    assert_eq!(status, 400, "{refused}");
     assert!(refused.to_string().contains("`declarative:shout` is of a high risk"), "{refused}");
     let (status, made) = server.post("/v1/triage/documents", &document("test_weather")).await;
     assert_eq!(status, 201, "{made}");
