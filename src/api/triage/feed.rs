@@ -111,6 +111,7 @@ pub(super) async fn watch(
         issue: id,
         news,
         ready: VecDeque::new(),
+        has_looked_again: false,
         is_over: false,
     };
     let frames = watcher.frames().take_until(state.runtime.let_go());
@@ -148,6 +149,7 @@ struct Watcher {
     /// It goes on where another left off, so the issue may have changed meanwhile without its knowing.
     resumes: bool,
     ready: VecDeque<Bytes>,
+    has_looked_again: bool,
     is_over: bool,
 }
 
@@ -180,9 +182,13 @@ impl Watcher {
             self.ready.push_back(frame(name, Some(&happening), &body));
         }
         let standing = Standing::of(&issue.issue);
-        if is_behind && self.after < issue.issue.feed {
+        // Something was written between the two readings: its entry comes before what it made of the issue. If it
+        // cannot be read, that is waited for once and no more.
+        if self.after < issue.issue.feed && (is_behind || !self.has_looked_again) {
+            self.has_looked_again = !is_behind;
             return true;
         }
+        self.has_looked_again = false;
         if self.standing != standing || (self.resumes && is_behind) {
             self.standing = standing;
             self.ready.push_back(frame("issue", None, &issue_body::seen(org, &issue)));
