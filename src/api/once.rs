@@ -13,12 +13,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
+use super::dress;
 use super::problem::{Problem, Violation};
 use crate::domain::once::{Fingerprint, Once, OnceKey};
 use crate::runtime::{Claim, Runtime};
 
 /// The name of the header, as documents show it.
 pub const HEADER: &str = "Idempotency-Key";
+
+/// Where the same key may be used at several addresses (Everruns 2, Triage 1.6).
+const PER_PATH: &str = "/v1";
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -64,8 +68,14 @@ impl OnceHeader {
         // Bytes that are no text stand for themselves here: the key's own check refuses them.
         let key: OnceKey =
             String::from_utf8_lossy(key.as_bytes()).parse().map_err(|reason| wrong(&format!("{reason}")))?;
-        Ok(Some(Once { key, by: caller.name().to_owned(), fingerprint: fingerprint(request) }))
+        Ok(Some(Once { key, by: claimant(caller, request.path()), fingerprint: fingerprint(request) }))
     }
+}
+
+/// Whose the key is: a caller's, and below [`PER_PATH`] his for one address.
+fn claimant(caller: &Caller, path: &str) -> String {
+    let name = caller.name();
+    if dress::is_below(path, PER_PATH) { format!("{name} {path}") } else { name.to_owned() }
 }
 
 fn wrong(reason: &str) -> Problem {

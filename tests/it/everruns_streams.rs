@@ -106,6 +106,10 @@ async fn a_message_that_comes_twice_under_one_key_is_said_once() {
     assert_eq!((&first.1["metadata"], &first.1["tags"]), (&json!({"a": 1}), &json!(["x"])));
     assert_eq!(send("Hi").await, first);
     assert_eq!(send("Other").await.0, 409);
+    let session = server.request(Method::POST, "/v1/sessions").header("idempotency-key", "k1");
+    let agent = server.get(&talk.path("")).await.1["agent_id"].clone();
+    let other = answer(session.json(&json!({"agent_id": agent})).send().await.unwrap()).await;
+    assert_eq!(other.0, 201, "a key counts for its path: {}", other.1);
     talk.until_idle(&server).await;
     assert_eq!(talk.messages(&server).await.len(), 2);
     assert_eq!(model.requests()[0]["reasoning_effort"], "low");

@@ -470,8 +470,10 @@ async fn a_key_is_its_callers_own_and_members_of_one_org_may_choose_the_same() {
     assert_eq!(keyed(&ann, "/issues", &body).await, hers);
     let comment = json!({"detail": "x"});
     let path = format!("{}/comments", at(&made));
-    assert_eq!(keyed(&ann, &path, &comment).await.0, 409, "her key stands for her issue");
-    let bob = somebody(&server, "bob", "default").await;
-    assert_eq!(keyed(&bob, &path, &comment).await.0, 201, "his key stands for nothing yet");
+    let said = keyed(&ann, &path, &comment).await;
+    assert_eq!(said.0, 201, "a key counts for its path");
+    assert_eq!(keyed(&ann, &path, &comment).await, said);
+    let (status, refused) = keyed(&ann, &path, &json!({"detail": "y"})).await;
+    assert_eq!((status, &refused["errors"][0]["error"]), (409, &json!("idempotency_conflict")), "{refused}");
     assert_eq!(member.items("/issues").await.len(), 3);
 }
