@@ -177,6 +177,7 @@ impl Registry {
             prompts.extend(contribution.prompt);
             toolbox.mounts.extend(contribution.mounts);
             toolbox.later.extend(contribution.later);
+            toolbox.unknown = toolbox.unknown.or(contribution.unknown);
             for tool in contribution.tools {
                 faults.extend(add(&mut toolbox, tool).err());
             }

@@ -25,6 +25,9 @@ pub enum Effect {
 /// The tool with which a model asks the user questions with answers to choose from.
 pub const ASK_USER: &str = "ask_user";
 
+/// What such a call comes to where the run ends with it: whatever is said next takes its place.
+pub const NOT_ANSWERED: &str = r#"{"asked":true,"answer":null}"#;
+
 /// Why a call waits for somebody before, or instead of, being executed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +49,9 @@ pub struct Gate {
     pub within: Option<Duration>,
     /// What counts as the answer after that.
     pub on_timeout: OnTimeout,
+    /// The run ends with it, once it is done: what the same answer asks for after it is not called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
 }
 
 /// What counts as the answer when nobody gave one in time.
@@ -132,6 +138,9 @@ pub struct ToolResult {
     /// What the call changed in the session's state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Change>,
+    /// Whether the run ends with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
 }
 
 /// How the result of a call begins that was given up because it took too long.
@@ -160,7 +169,7 @@ impl ToolResult {
             content.truncate(cut);
             content.push_str(&format!("\n[cut: {cut} of {whole} bytes]"));
         }
-        Self { verdict, content, state: Vec::new() }
+        Self { verdict, content, state: Vec::new(), ends: false }
     }
 
     /// Whether the model should take it as an error.

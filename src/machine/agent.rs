@@ -18,6 +18,13 @@ const MAX_REFUSED_IN_A_ROW: usize = 3;
 /// A question that took the process down so often is not asked again.
 const MAX_INTERRUPTIONS: usize = 3;
 
+/// How a model's answer came, beside what it wants called.
+struct Answered {
+    finish: Finish,
+    usage: Usage,
+    provider_id: Option<String>,
+}
+
 /// Decides for one run of an agent.
 #[derive(Debug, Clone)]
 pub struct AgentMachine {
@@ -87,8 +94,8 @@ impl AgentMachine {
                 vec![Fact::RunPrepared { system, state, stored, history }]
             }
             News::ModelCalled { turn, model } => vec![Fact::ModelCalled { turn, model }],
-            News::ModelAnswered { tool_calls, gated, finish, usage, provider_id } => {
-                self.on_answer(tool_calls, &gated, finish, usage, provider_id)
+            News::ModelAnswered { tool_calls, gated, last, finish, usage, provider_id } => {
+                self.on_answer(tool_calls, &gated, last.as_ref(), Answered { finish, usage, provider_id })
             }
             News::ModelFailed(failure) => self.on_model_failure(failure),
             News::PiecesLost { pieces } => vec![Fact::Lost { pieces }],
@@ -160,14 +167,15 @@ impl AgentMachine {
         &self,
         tool_calls: Vec<ToolCall>,
         gated: &[CallId],
-        finish: Finish,
-        usage: Usage,
-        provider_id: Option<String>,
+        last: Option<&CallId>,
+        Answered { finish, usage, provider_id }: Answered,
     ) -> Vec<Fact> {
         let turn = self.view.turns.last().map_or(1, |turn| turn.number);
         let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let tool_calls = self.with_fresh_ids(tool_calls);
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
+        let made = last.and_then(|last| asked.iter().position(|call| call == last));
+        let made = made.map_or(asked.len(), |last| last.saturating_add(1));
         let waits = asked.iter().map(|call| gated.contains(call));
         let mut facts = Vec::with_capacity(named.len().saturating_add(2));
         let wants_more = !named.is_empty() || self.view.has_unread_message();
@@ -178,8 +186,9 @@ impl AgentMachine {
             (true, Some(failure)) => facts.extend(self.end(Outcome::Failed(failure))),
             (true, None) if named.is_empty() => {}
             (true, None) => {
+                facts.extend(named.iter().skip(made).map(never_made));
                 let (held, free): (Vec<_>, Vec<_>) =
-                    named.into_iter().zip(waits).partition(|(_, waits)| *waits);
+                    named.into_iter().zip(waits).take(made).partition(|(_, waits)| *waits);
                 // Calls that wait for nobody go first; the run waits once they are done.
                 if free.is_empty() {
                     facts.push(Fact::paused(held.into_iter().map(|(call, _)| call).collect()));
@@ -277,10 +286,14 @@ impl AgentMachine {
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
-        let is_answer = running.len() == 1 && held.is_empty() && self.is_answer(&call, &result);
+        let is_last = running.len() == 1 && held.is_empty() && !self.view.has_unread_message();
+        let is_answer = is_last && self.is_answer(&call, &result);
+        let ends = is_last && (result.ends || self.has_ended());
         let mut facts = vec![Fact::ToolFinished { call: call.clone(), result }];
-        if is_answer && !self.view.has_unread_message() {
-            facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
+        if is_answer || ends {
+            if is_answer {
+                facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
+            }
             facts.push(Fact::RunFinished { outcome: Outcome::Completed, state: self.changes_of(&changed) });
         } else if refused >= MAX_REFUSED_IN_A_ROW {
             let message =
@@ -292,6 +305,12 @@ impl AgentMachine {
             facts.push(Fact::paused(held.into_iter().map(id_of).collect()));
         }
         facts
+    }
+
+    /// Whether a call of the present answer was one that the run ends with.
+    fn has_ended(&self) -> bool {
+        let calls = self.view.turns.last().into_iter().flat_map(|turn| &turn.calls);
+        calls.filter_map(|call| call.result.as_ref()).any(|result| result.ends)
     }
 
     /// How many of the latest finished calls were refused without one between that was tried.
@@ -379,6 +398,12 @@ fn id_of(call: &Call) -> CallId {
 
 fn is_approval(answer: &Answer) -> bool {
     matches!(answer.decision, Decision::Approved { .. })
+}
+
+/// What is said of a call that comes after one the run ends with.
+fn never_made(call: &CallId) -> Fact {
+    let message = "not called: the run ends with a call before it";
+    Fact::ToolFinished { call: call.clone(), result: ToolResult::new(Verdict::Cancelled, message) }
 }
 
 /// What is said of a call whose run ends before it does.

@@ -111,6 +111,8 @@ pub enum News {
         tool_calls: Vec<ToolCall>,
         /// Which of those wait for somebody.
         gated: Vec<CallId>,
+        /// With which of them the run ends.
+        last: Option<CallId>,
         /// Why it stopped.
         finish: Finish,
         /// What it cost.

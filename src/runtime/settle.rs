@@ -17,10 +17,11 @@ use crate::domain::Object;
 use crate::domain::document::Tags;
 use crate::domain::fact::{Fact, Failure, Outcome, RunStart, Seq};
 use crate::domain::id::{ModelName, Owner, RunId, SessionId};
-use crate::domain::message::{Message, ModelCall, Usage};
+use crate::domain::message::{Input, Message, ModelCall, Usage};
 use crate::domain::run::{Run, Session, Status};
 use crate::domain::spec::{AgentSpec, Source, Spec};
 use crate::domain::state;
+use crate::domain::tool::{ASK_USER, NOT_ANSWERED};
 use crate::domain::view::RunView;
 use crate::machine::News;
 use crate::store::{Expect, Log};
@@ -66,8 +67,9 @@ pub(super) async fn prepare(
         room.past().learn(&[], true);
     }
     let (runs, history) = before(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
-    let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
-        .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
+    let system =
+        prompt::system(agent, toolbox, (&view.options, view.user.as_ref()), &state, inner.clock.now())
+            .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs, kept: Vec::new() }, history))
 }
 
@@ -245,8 +247,12 @@ pub(super) fn question(
     toolbox: &Toolbox,
 ) -> ModelCall {
     let system = view.system.iter().map(|text| Message::System { text: text.clone() });
-    let mut messages: Vec<Message> = system.chain(history.iter().cloned()).collect();
+    let context = view.options.context.iter();
+    let context =
+        context.map(|text| Message::User { input: Input { text: text.clone(), ..Input::default() } });
+    let mut messages: Vec<Message> = system.chain(context).chain(history.iter().cloned()).collect();
     messages.extend(prompt::with_dependencies(view));
+    answer_questions(&mut messages);
     let agent_schema = agent_of(&view.spec).and_then(|agent| agent.output_schema.clone());
     ModelCall {
         model: model.clone(),
@@ -254,6 +260,22 @@ pub(super) fn question(
         tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
         reasoning_effort: view.options.reasoning_effort.clone(),
+    }
+}
+
+/// A question that a run ended with is answered by what is said next.
+fn answer_questions(messages: &mut [Message]) {
+    let mut answer: Option<String> = None;
+    for message in messages.iter_mut().rev() {
+        match message {
+            Message::User { input } => answer = Some(input.text.clone()),
+            Message::Tool { name, content, .. } if name == ASK_USER && content == NOT_ANSWERED => {
+                if let Some(answer) = &answer {
+                    content.clone_from(answer);
+                }
+            }
+            Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => {}
+        }
     }
 }
 

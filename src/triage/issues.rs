@@ -64,6 +64,17 @@ impl Board {
     /// # Errors
     /// What the store says; then nothing was changed, and no number used.
     pub async fn create_issue(&self, new: NewIssue, author: &str, claim: &Claim) -> Result<Issue, Error> {
+        self.create_issue_beside(new, author, claim, Changes::default()).await
+    }
+
+    /// The same, with something else in the same write.
+    pub(super) async fn create_issue_beside(
+        &self,
+        new: NewIssue,
+        author: &str,
+        claim: &Claim,
+        beside: Changes,
+    ) -> Result<Issue, Error> {
         if let Some(made) = claim.made()? {
             return Ok(made);
         }
@@ -83,7 +94,14 @@ impl Board {
                 .map(|(evidence, found)| Link::new(issue_id, evidence, found.as_ref(), &author, now))
                 .collect();
             board
-                .open_issue(issue_id, new, &author, links.into_iter().zip(available).collect(), now, &claim)
+                .open_issue(
+                    issue_id,
+                    new,
+                    &author,
+                    links.into_iter().zip(available).collect(),
+                    now,
+                    (&claim, beside),
+                )
                 .await
         });
         writing.await.unwrap_or(Err(Error::Runtime(runtime::Error::Internal)))
@@ -97,15 +115,15 @@ impl Board {
         author: &str,
         links: Vec<(Link, bool)>,
         now: Timestamp,
-        claim: &Claim,
+        (claim, beside): (&Claim, Changes),
     ) -> Result<Issue, Error> {
         let held = self.held().await?;
         let numbers = self.documents.get::<Numbers>(Numbers::ID).await?;
         let last = numbers.as_ref().map_or(BEFORE_THE_FIRST, |numbers| numbers.last).saturating_add(1);
         let mut issue = Issue::opened(id, last, new, author, now);
         let mut changes = match &numbers {
-            Some(before) => Changes::default().replace(before, &Numbers { last }),
-            None => Changes::default().create(&Numbers { last }),
+            Some(before) => beside.replace(before, &Numbers { last }),
+            None => beside.create(&Numbers { last }),
         };
         let opened =
             Saying::new(EntryType::Created, Actor::user(author), format!("Opened {}", issue.triage_id()));

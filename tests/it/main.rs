@@ -71,6 +71,8 @@ mod triage_feed;
 mod triage_issues;
 mod triage_links;
 mod triage_norm;
+mod triage_replays;
+mod triage_runs;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;

@@ -10,6 +10,7 @@ use super::{Driver, Halt, out_of_time};
 use crate::domain::fact::{Fact, Failure, Piece};
 use crate::domain::id::ModelName;
 use crate::domain::message::ModelCall;
+use crate::domain::tool::{Gate, ToolCall};
 use crate::llm::{Answer, Chunk};
 use crate::machine::News;
 use crate::runtime::settle;
@@ -145,12 +146,15 @@ impl Driver {
                     pieces.push(piece);
                 }
                 Ok(Chunk::Done { tool_calls, finish, usage, id }) => {
-                    let waits =
-                        |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
-                    let gated =
-                        tool_calls.iter().filter(|call| waits(&call.name)).map(|call| call.id.clone());
-                    let gated = gated.collect();
-                    news = Some(News::ModelAnswered { tool_calls, gated, finish, usage, provider_id: id });
+                    let fits = |call: &&ToolCall, fits: fn(&Gate) -> bool| {
+                        self.toolbox.get(&call.name).is_some_and(|tool| fits(&tool.spec().gate))
+                    };
+                    let waits = tool_calls.iter().filter(|call| fits(call, |gate| !gate.is_open()));
+                    let gated = waits.map(|call| call.id.clone()).collect();
+                    let last = tool_calls.iter().find(|call| fits(call, |gate| gate.last));
+                    let last = last.map(|call| call.id.clone());
+                    let provider_id = id;
+                    news = Some(News::ModelAnswered { tool_calls, gated, last, finish, usage, provider_id });
                     break;
                 }
                 Err(failure) => {

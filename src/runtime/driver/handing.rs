@@ -291,7 +291,7 @@ impl Driver {
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
         async move {
             let (_, result) = inner.perform(&host, &toolbox, &order).await;
-            let ToolResult { verdict, content, state } = result;
+            let ToolResult { verdict, content, state, ends: _ } = result;
             let code = match verdict {
                 Verdict::Done => {
                     let output = StepOutput { content, ..StepOutput::default() };
