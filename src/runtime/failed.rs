@@ -28,9 +28,11 @@ impl Failures {
         Self { are_kept, told: Notify::new() }
     }
 
-    /// A run may have failed.
-    pub(super) fn tell(&self) {
-        self.told.notify_one();
+    /// Says so if a run has failed, once that is written.
+    pub(super) fn tell(&self, view: &RunView) {
+        if self.are_kept && matches!(view.outcome, Some(Outcome::Failed(_))) {
+            self.told.notify_one();
+        }
     }
 }
 

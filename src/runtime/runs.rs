@@ -353,7 +353,6 @@ impl Inner {
                 tracing::error!(run.id = %live.run, "run {} is no longer driven: its driver panicked", live.run);
                 live.reach(Stage::Lost(Error::Internal));
             }
-            self.failures.tell();
             next = self.lanes.leave(&live);
         }
         self.idle.notify_waiters();

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::harness::board::{Member, at, member};
-use crate::harness::model_server::{ModelServer, Reply, calls, says};
+use crate::harness::model_server::{Gate, ModelServer, Reply, calls, says, words};
 use crate::harness::norm::{asked, entries, prompted, quiet, served, session, setup, text};
 use crate::harness::server::PATIENCE;
 
@@ -368,11 +368,15 @@ async fn the_draft_an_issue_shows_is_the_newest_that_is_open_whoever_changes_tha
 
 #[tokio::test]
 async fn a_verdict_is_of_the_content_the_run_knows() {
-    let (step, changed) = (watch::Sender::new(false), watch::Sender::new(false));
-    let (stepped, mut is_changed) = (step.clone(), changed.subscribe());
+    let gate = Gate::closed();
+    let held = gate.clone();
     let model = ModelServer::answering(move |request| {
         let asked = asked(request);
+        if !asked.system.contains("You are Norm") {
+            return Reply::Gated(words("Half"), held.clone(), words("kind."));
+        }
         let document = asked.snapshot["documents"][0]["document_id"].clone();
+        let link = asked.snapshot["evidence"][0]["resource_link_id"].clone();
         let report = json!({ "document_id": document, "verdict": "pass", "summary": "Good." });
         match (asked.user.as_str(), asked.results.len()) {
             ("mend it", 0) => {
@@ -380,16 +384,12 @@ async fn a_verdict_is_of_the_content_the_run_knows() {
                 calls([("edit_draft", json!({ "document_id": document, "ops": ops }))])
             }
             ("mend it", _) => says("Mended."),
-            (_, 0) => {
-                stepped.send_replace(true);
-                // Somebody edits the draft now.
-                while !*is_changed.borrow_and_update() {
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                }
-                calls([("report_verification", report)])
-            }
-            (_, 1) => calls([("read_document", json!({ "document_id": document, "version": "draft" }))]),
-            (_, 2) => calls([("report_verification", report)]),
+            (_, 0) => calls([(
+                "replay_turn",
+                json!({ "document_id": document, "version": "draft", "resource_link_id": link, "message_index": 0 }),
+            )]),
+            (_, 1 | 3) => calls([("report_verification", report)]),
+            (_, 2) => calls([("read_document", json!({ "document_id": document, "version": "draft" }))]),
             _ => says("Verified."),
         }
     })
@@ -397,14 +397,18 @@ async fn a_verdict_is_of_the_content_the_run_knows() {
     let (_server, ours) = served(&model).await;
     let issue = ours.open(json!({})).await;
     let document = attached(&ours, &issue, "one").await;
+    let messages = json!([{ "role": "user", "text": "Hello" }, { "role": "assistant", "text": "Go away." }]);
+    let call = json!({ "kind": "call", "id": "c1", "messages": messages });
+    assert_eq!(ours.post("/evidence/conversations", call).await.0, 201);
+    assert_eq!(ours.put(&format!("{}/calls/c1", at(&issue))).await.0, 200);
     prompted(&ours, &issue, "latest", "mend it").await;
     quiet(&ours, &issue).await;
     prompted(&ours, &issue, "latest", "/verify").await;
-    step.subscribe().wait_for(|step| *step).await.unwrap();
+    model.wait_for_requests(4).await;
     let path = format!("/documents/{document}/versions/2");
     let (status, edited) = ours.patch(&path, json!({ "content": { "text": "Be rude again." } })).await;
     assert_eq!(status, 200, "{edited}");
-    changed.send_replace(true);
+    gate.open();
     let shown = quiet(&ours, &issue).await;
     let seen = entries(&ours, &issue).await;
     let reports: Vec<&Value> =

@@ -139,7 +139,7 @@ async fn eight_runs_go_at_once_and_the_next_when_one_is_over() {
     let held = gate.clone();
     let model =
         ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
-    let (_server, member) = served(&model).await;
+    let (server, member) = served(&model).await;
     let mut issues = Vec::new();
     for _ in 0..10 {
         let issue = member.open(json!({})).await;
@@ -149,7 +149,7 @@ async fn eight_runs_go_at_once_and_the_next_when_one_is_over() {
     model.wait_for_requests(8).await;
     // Of the other surfaces none is counted.
     let fields = vec![("message", "Hello"), ("stream", "true"), ("background", "true")];
-    let other = _server.send_form("/agents/plain/runs", &fields).await;
+    let other = server.send_form("/agents/plain/runs", &fields).await;
     assert_eq!(other.status(), 200);
     model.wait_for_requests(9).await;
     let waiting = async || {
@@ -324,8 +324,10 @@ async fn a_run_that_takes_the_server_down_again_and_again_is_given_up() {
     let ours = member(&server);
     quiet(&ours, &issue).await;
     let seen = entries(&ours, &issue).await;
-    assert_eq!(types(&seen), ["prompt", "prompt", "session_started", "error", "response"]);
-    assert_eq!(seen[3]["metadata"]["code"], "interrupted");
+    let closed: Vec<&str> = types(&seen).into_iter().filter(|kind| *kind != "prompt").collect();
+    assert_eq!(closed, ["session_started", "error", "response"]);
+    let error = seen.iter().find(|entry| entry["type"] == "error").unwrap();
+    assert_eq!(error["metadata"]["code"], "interrupted");
 }
 
 /// The sessions of the runtime that a board's agent has.
@@ -481,8 +483,7 @@ async fn every_run_that_fails_has_one_issue_whenever_the_server_dies() {
     for round in 0..ROUNDS {
         let name = format!("s{round}");
         let fields = [("message", "Hello"), ("session_id", name.as_str()), ("stream", "false")];
-        let (status, _) = server.form("/agents/plain/runs", &fields).await;
-        assert!(status >= 400 || status == 200);
+        server.form("/agents/plain/runs", &fields).await;
         server.kill();
         server.restart().await;
     }

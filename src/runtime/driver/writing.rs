@@ -89,6 +89,7 @@ impl Driver {
             settle::beside(desk, owner, view, facts, self.first, (after, self.root()))
         };
         let first = self.inner.journal.append(&self.room, head, &all, fill).await?;
+        self.inner.failures.tell(view);
         let below: u64 = parts.iter().map(|part| width(&part.facts)).sum();
         Ok(first.saturating_add(below))
     }

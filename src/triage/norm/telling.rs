@@ -12,6 +12,7 @@ use super::codes;
 use super::prompting::of_run;
 use super::reports;
 use super::run::{NormRun, RunState};
+use super::sessions::AgentSession;
 use super::tools::DENIED;
 use crate::domain::fact::{Entry, Fact, Failure, Outcome, Seq};
 use crate::domain::id::{CallId, RunId, SessionId};
@@ -26,6 +27,8 @@ use crate::triage::error::Error;
 
 /// What a run is told that shows no event for too long.
 const STALLED: &str = "nothing happened for too long";
+/// What a run is told that waits for a person: there is none who could answer.
+const UNANSWERED: &str = "a tool waits for somebody, and nobody can answer it here";
 /// Longest text of an entry, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 /// Longest beginning of a result that is shown, in characters.
@@ -69,7 +72,7 @@ impl Board {
             follow(&mut view, &entry);
             let Some(view) = &view else { continue };
             if let Fact::Paused { .. } = &entry.fact {
-                self.tell_to_stop(run.id, "a tool waits for somebody, and nobody can answer it here").await?;
+                self.tell_to_stop(run.id, UNANSWERED).await?;
             }
             let Some(current) = self.norm_run(run.id).await? else { return Ok(()) };
             let Some(news) = news(&current, view, &entry) else { continue };
@@ -99,7 +102,12 @@ impl Board {
             (run.state, run.failure, run.finished) = (state, failure, Some(at));
         }
         work.write(|changes| changes.put(&run));
-        if is_end || news.draft {
+        if is_end {
+            let session = self.session_on(run.issue, run.session).await?;
+            let session = AgentSession { updated: work.now, ..session };
+            work.write(|changes| changes.put(&session));
+            self.show_agent(&mut work, Some(&session), Some(&run)).await?;
+        } else if news.draft {
             self.show_agent(&mut work, None, Some(&run)).await?;
         }
         work.save().await.map(drop)
@@ -256,6 +264,9 @@ fn closing(run: &NormRun, view: &RunView, outcome: &Outcome, at: Timestamp) -> N
         Outcome::Failed(failure) => failing(codes::told(failure)),
         Outcome::Cancelled { reason } if reason == STALLED => {
             failing(Failure::new("run_timeout", STALLED).retryable())
+        }
+        Outcome::Cancelled { reason } if reason == UNANSWERED => {
+            failing(Failure::new("internal", UNANSWERED))
         }
         Outcome::Cancelled { .. } => (RunState::Cancelled, None, stopped(run)),
     };

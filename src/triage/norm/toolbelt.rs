@@ -241,6 +241,7 @@ fn writing() -> Vec<Listed> {
             json!({
                 "call_id": text("The call"), "type": text("What sort of moment"), "note": text("Why"),
                 "message_index": number("The turn, from 0"), "message_text": text("What was said"),
+                "node_id": text("Where in a flow"), "node_name": text("What that place is called"),
             }),
             &["call_id", "type"],
         ),

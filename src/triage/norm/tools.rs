@@ -114,6 +114,11 @@ impl<'a> Given<'a> {
         self.0.get(name).cloned().unwrap_or(Value::Null)
     }
 
+    /// A list; none is an empty one.
+    fn list(&self, name: &str) -> Value {
+        self.0.get(name).filter(|list| list.is_array()).cloned().unwrap_or_else(|| json!([]))
+    }
+
     /// A version, by number or word.
     fn version(&self, name: &str) -> String {
         match self.0.get(name) {
@@ -162,10 +167,10 @@ async fn report(name: &str, board: Board, run: NormRun, arguments: &Object) -> R
     let made = match name {
         "report_verification" => {
             let (document, verdict) = (given.text("document_id"), given.text("verdict"));
-            hands.verification(document, verdict, given.text("summary"), given.value("checks")).await?
+            hands.verification(document, verdict, given.text("summary"), given.list("checks")).await?
         }
         "report_diagnosis" => {
-            let (confidence, suggestions) = (given.value("confidence"), given.value("suggestions"));
+            let (confidence, suggestions) = (given.value("confidence"), given.list("suggestions"));
             Reporting::diagnosis(given.text("root_cause"), confidence, suggestions)
         }
         _ => return Ok(None),
