@@ -99,6 +99,7 @@ impl Driver {
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let answer = answer.map(|chunk| chunk.unwrap_or_else(|_| Err(adapter_failed())));
         let mut chunks = answer.ready_chunks(PIECES_AT_ONCE);
+        let mut ready = Vec::new();
         let live = self.live.clone();
         let stopped = live.stopped();
         let late = tokio::time::sleep_until(deadline);
@@ -112,11 +113,11 @@ impl Driver {
                     self.take_mail().await?;
                     continue;
                 }
-                chunk = together(&mut chunks) => match chunk {
-                    Some(chunk) => Heard::Chunk(chunk),
-                    None => Heard::News(News::ModelFailed(
+                () = gather(&mut chunks, &mut ready) => match std::mem::take(&mut ready) {
+                    none if none.is_empty() => Heard::News(News::ModelFailed(
                         Failure::new("truncated", "the model's answer has no end").retryable(),
                     )),
+                    chunk => Heard::Chunk(chunk),
                 },
             };
             match heard {
@@ -193,10 +194,12 @@ impl Driver {
     }
 }
 
-/// What is ready, and what gets ready while others have their turn: pieces that come together are written and
-/// shown together.
-async fn together<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin)) -> Option<Vec<T>> {
-    let mut ready = chunks.next().await?;
+/// Waits for what is ready, and for what gets ready while others have their turn: pieces that come together are
+/// written and shown together. Nothing, if there is no more. Dropped in between, it leaves what came in `ready`.
+async fn gather<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin), ready: &mut Vec<T>) {
+    if ready.is_empty() {
+        ready.extend(chunks.next().await.into_iter().flatten());
+    }
     for _ in 0..TURNS_FOR_OTHERS {
         if ready.len() >= PIECES_AT_ONCE {
             break;
@@ -207,7 +210,6 @@ async fn together<T>(chunks: &mut (impl Stream<Item = Vec<T>> + Unpin)) -> Optio
             Some(None) | None => break,
         }
     }
-    Some(ready)
 }
 
 fn adapter_failed() -> Failure {
