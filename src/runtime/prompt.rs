@@ -11,6 +11,7 @@ use crate::domain::id::UserId;
 use crate::domain::message::Message;
 use crate::domain::spec::{AgentSpec, Source};
 use crate::domain::time::Timestamp;
+use crate::domain::tool::{ASK_USER, NOT_ANSWERED};
 use crate::domain::view::RunView;
 
 /// Steps a template may take; more is a loop gone wrong.
@@ -70,4 +71,20 @@ pub(super) fn with_dependencies(view: &RunView) -> Vec<Message> {
         input.text = text;
     }
     messages
+}
+
+/// A question that a run ended with is answered by what is said next.
+pub(super) fn answer_questions(messages: &mut [Message]) {
+    let mut answer: Option<String> = None;
+    for message in messages.iter_mut().rev() {
+        match message {
+            Message::User { input } => answer = Some(input.text.clone()),
+            Message::Tool { name, content, .. } if name == ASK_USER && content == NOT_ANSWERED => {
+                if let Some(answer) = &answer {
+                    content.clone_from(answer);
+                }
+            }
+            Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => {}
+        }
+    }
 }

@@ -21,7 +21,6 @@ use crate::domain::message::{Input, Message, ModelCall, Usage};
 use crate::domain::run::{Run, Session, Status};
 use crate::domain::spec::{AgentSpec, Source, Spec};
 use crate::domain::state;
-use crate::domain::tool::{ASK_USER, NOT_ANSWERED};
 use crate::domain::view::RunView;
 use crate::machine::News;
 use crate::store::{Expect, Log};
@@ -252,7 +251,7 @@ pub(super) fn question(
         context.map(|text| Message::User { input: Input { text: text.clone(), ..Input::default() } });
     let mut messages: Vec<Message> = system.chain(context).chain(history.iter().cloned()).collect();
     messages.extend(prompt::with_dependencies(view));
-    answer_questions(&mut messages);
+    prompt::answer_questions(&mut messages);
     let agent_schema = agent_of(&view.spec).and_then(|agent| agent.output_schema.clone());
     ModelCall {
         model: model.clone(),
@@ -260,22 +259,6 @@ pub(super) fn question(
         tools: toolbox.offered(view.calls().map(|call| (&call.call, call.result.as_ref()))),
         output_schema: view.options.output_schema.clone().or(agent_schema),
         reasoning_effort: view.options.reasoning_effort.clone(),
-    }
-}
-
-/// A question that a run ended with is answered by what is said next.
-fn answer_questions(messages: &mut [Message]) {
-    let mut answer: Option<String> = None;
-    for message in messages.iter_mut().rev() {
-        match message {
-            Message::User { input } => answer = Some(input.text.clone()),
-            Message::Tool { name, content, .. } if name == ASK_USER && content == NOT_ANSWERED => {
-                if let Some(answer) = &answer {
-                    content.clone_from(answer);
-                }
-            }
-            Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => {}
-        }
     }
 }
 

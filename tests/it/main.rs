@@ -71,8 +71,10 @@ mod triage_feed;
 mod triage_issues;
 mod triage_links;
 mod triage_norm;
+mod triage_read_only;
 mod triage_replays;
 mod triage_runs;
+mod triage_verification;
 // The triage surface: evidence and documents.
 mod triage_documents;
 mod triage_drafts;

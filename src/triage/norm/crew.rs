@@ -270,13 +270,19 @@ impl Board {
         drop(turn);
         match started {
             Ok(started) => Ok(Some(started.first)),
-            Err(error @ (runtime::Error::Unavailable(_) | runtime::Error::Internal)) => Err(error.into()),
+            Err(error) if may_pass(&error) => Err(error.into()),
             Err(error) => {
                 self.fail(run, Failure::new("internal", error.to_string())).await?;
                 Ok(None)
             }
         }
     }
+}
+
+/// Whether a run can be started later that cannot be now: what was accepted is not dropped.
+fn may_pass(error: &runtime::Error) -> bool {
+    use runtime::Error::{Busy, Full, Internal, Unavailable};
+    matches!(error, Unavailable(_) | Full | Internal | Busy { .. })
 }
 
 fn unpoisoned<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

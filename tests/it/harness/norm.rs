@@ -88,3 +88,13 @@ pub(crate) fn asked(request: &Request) -> Asked {
         results: messages[last..].iter().filter(|message| message["role"] == "tool").map(content).collect(),
     }
 }
+
+/// A document an issue is about.
+pub(crate) async fn attached(member: &Member, issue: &Value, name: &str) -> String {
+    let sent = json!({ "name": name, "kind": "prompt", "content": { "text": "Be rude." } });
+    let (status, made) = member.post("/documents", sent).await;
+    assert_eq!(status, 201, "{made}");
+    let id = text(&made["data"], "id").to_owned();
+    assert_eq!(member.put(&format!("{}/documents/{id}", at(issue))).await.0, 200);
+    id
+}
