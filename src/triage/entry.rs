@@ -239,7 +239,7 @@ impl Document for Entry {
         if let Some(agent) = &self.saying.agent {
             let mut runs = self.stopped_runs();
             runs.extend(agent.run);
-            names.extend(runs.into_iter().map(|run| of_run(self.issue, run)));
+            names.extend(runs.into_iter().map(of_run));
             names.push(of_session(self.issue, agent.session));
         }
         Tags { sort: self.seq, listed: false, names }
@@ -306,7 +306,7 @@ pub(super) fn of_session(issue: Uuid, session: Uuid) -> Tag {
     Tag::new("session", format!("{issue}/{session}"))
 }
 
-/// The entries of a run.
-pub(super) fn of_run(issue: Uuid, run: Uuid) -> Tag {
-    Tag::new("run", format!("{issue}/{run}"))
+/// The entries of a run. It is short, because an entry may close as many runs as a session holds.
+pub(super) fn of_run(run: Uuid) -> Tag {
+    Tag::new("run", run.simple().to_string())
 }

@@ -296,6 +296,7 @@ async fn a_bad_answer_is_mended_verified_published_and_then_a_good_one() {
         ["prompt", "session_started", "thought", "action", "artifact", "action", "artifact", "response"]
     );
     assert_eq!(seen[6]["artifact"]["payload"]["changes"][0]["new"], "Refunds take 14 days.");
+    assert_eq!(seen[7]["detail"], "I drafted it.", "what was said on the way is a thought");
     let publish = format!("/documents/{}/versions/2/publish", text(&document, "id"));
     let (status, refused) = member.post(&publish, json!({})).await;
     assert_eq!((status, &refused["errors"][0]["error"]), (409, &json!("draft_not_verified")));

@@ -1,6 +1,6 @@
 //! Runs that may only read, and what they are told that try more.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::board::{Member, at, somebody};
 use crate::harness::model_server::{ModelServer, calls, says};

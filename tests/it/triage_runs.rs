@@ -237,14 +237,17 @@ async fn a_stop_is_the_closing_entry_of_every_run_it_stopped() {
     gate.open();
 }
 
+/// No limits, and little patience.
+const SHORT: &str = " ";
+
 /// How a run ends that this model answers, with these lines in the configuration and these limits.
-async fn ends(model: &ModelServer, config: &str, limits: &str) -> (Value, Value) {
+async fn ends(model: &ModelServer, config: &str, patience: &str, limits: &str) -> (Value, Value) {
     let norm = format!("---\nname: Norm\ncapabilities: [triage]\n{limits}\n---\nYou are Norm.\n");
     let server = Setup::default()
         .config("default_model = \"test/model\"")
         .config(config)
         .config(&format!("[providers.test]\nkind = \"openai\"\nbase_url = \"{}\"\ntries = 1", model.url()))
-        .config("first_byte = \"500ms\"\nidle = \"60s\"")
+        .config(&format!("first_byte = \"{patience}\"\nidle = \"60s\""))
         .agent("norm", &norm)
         .start()
         .await;
@@ -263,13 +266,14 @@ async fn ends(model: &ModelServer, config: &str, limits: &str) -> (Value, Value)
 async fn a_run_that_fails_says_why_in_the_words_of_the_contract() {
     let told = async |reply: Reply, limits: &str| {
         let model = ModelServer::answering(move |_| reply.clone()).await;
-        ends(&model, "", limits).await
+        let patience = if limits == SHORT { "500ms" } else { "60s" };
+        ends(&model, "", patience, limits.trim()).await
     };
     let code = |code: &str, retryable: bool| (json!(code), json!(retryable));
     assert_eq!(told(fails(400, "bad", "no"), "").await, code("llm_error", false));
     assert_eq!(told(fails(401, "no_key", "no key"), "").await, code("llm_auth", false));
     assert_eq!(told(fails(403, "no_key", "no key"), "").await, code("llm_auth", false));
-    assert_eq!(told(Reply::HangBeforeHead, "").await.0, json!("llm_timeout"));
+    assert_eq!(told(Reply::HangBeforeHead, SHORT).await.0, json!("llm_timeout"));
     assert_eq!(told(Reply::Html200, "").await.0, json!("llm_protocol"));
     assert_eq!(told(Reply::Garbage(words("Half an")), "").await.0, json!("llm_protocol"));
     assert_eq!(told(Reply::CutStream(words("Half an")), "").await.0, json!("llm_protocol"));
@@ -280,7 +284,7 @@ async fn a_run_that_fails_says_why_in_the_words_of_the_contract() {
 }
 
 #[tokio::test]
-async fn instructions_that_cannot_be_given_are_an_internal_failure_and_no_model_a_refusal() {
+async fn instructions_that_cannot_be_given_are_an_internal_failure() {
     let model = ModelServer::answering(|_| says("Never asked.")).await;
     let norm = "---\nname: Norm\ncapabilities: [triage]\n---\nYou are {{ nobody.knows }}.\n";
     let server = setup(&model).agent("norm", norm).start().await;
@@ -288,20 +292,13 @@ async fn instructions_that_cannot_be_given_are_an_internal_failure_and_no_model_
     let issue = ours.open(json!({})).await;
     prompted(&ours, &issue, "latest", "/status").await;
     assert_eq!(quiet(&ours, &issue).await["latest_agent_session"]["run"]["error"]["code"], "internal");
-
-    let server = Setup::default().start().await;
-    let ours = member(&server);
-    let issue = ours.open(json!({})).await;
-    let (status, refused) = ours.post(&format!("{}/agent-sessions", at(&issue)), json!({})).await;
-    assert_eq!((status, &refused["errors"][0]["error"]), (409, &json!("agent_inactive")));
-    assert_eq!(ours.items("/agents").await[0]["is_active"], false);
     assert!(model.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_run_in_which_nothing_happens_is_given_up() {
     let model = ModelServer::answering(|_| Reply::HangMidStream(words("Half an"))).await;
-    let (code, retryable) = ends(&model, "triage.watchdog_seconds = 1", "").await;
+    let (code, retryable) = ends(&model, "triage.watchdog_seconds = 1", "60s", "").await;
     assert_eq!((code, retryable), (json!("run_timeout"), json!(true)));
 }
 

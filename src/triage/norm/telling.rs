@@ -280,7 +280,9 @@ fn closing(run: &NormRun, view: &RunView, outcome: &Outcome, at: Timestamp) -> N
 fn response(run: &NormRun, view: &RunView, question: Option<(String, Value)>) -> Saying {
     let Usage { input, output, .. } = view.usage();
     let awaits = question.is_some();
-    let (text, options) = question.unwrap_or_else(|| (view.answer(), Value::Null));
+    // What was said beside calls has entries of its own.
+    let last = || view.turns.last().map(|turn| turn.text.clone()).unwrap_or_default();
+    let (text, options) = question.unwrap_or_else(|| (last(), Value::Null));
     let saying = cut(run, EntryType::Response, &text)
         .with("awaiting_input", awaits)
         .with("usage", serde_json::json!({ "input_tokens": input, "output_tokens": output }));
