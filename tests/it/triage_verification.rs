@@ -108,6 +108,7 @@ async fn a_verdict_is_of_the_content_the_run_knows() {
 const RECKONER: &str = "---\nname: Reckoner\nmodel: test/model\ncapabilities: [test_math]\n\
     session_state: {name: Ann}\n---\nYou reckon for {{ session_state.name }}.\n";
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn a_replay_has_the_agents_tools_and_serves_what_was_recorded() {
     let model = ModelServer::answering(|request| {
