@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         queue_depth: 16,
         most_at_once: 1000,
         pieces_may_be_lost: false,
+        failures_are_kept: false,
     })
     .await?;
 

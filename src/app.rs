@@ -71,7 +71,8 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let configured = config.token.as_ref().map(|token| token.expose());
         let (tokens, first_token) = Tokens::open(&config.data, configured, clock)?;
-        let triage = Triage::new(runtime.clone());
+        let watchdog = Duration::from_secs(config.triage.watchdog_seconds.max(1));
+        let triage = Triage::patient(runtime.clone(), watchdog);
         norm.serve(&triage);
         if config.triage.open_issues_for_failed_runs {
             triage.report_failures();
@@ -227,6 +228,7 @@ async fn open(
         queue_depth,
         most_at_once,
         pieces_may_be_lost,
+        failures_are_kept: config.triage.open_issues_for_failed_runs,
     };
     let runtime = Runtime::open(parts).await?;
     if let Some(lost) = lost {

@@ -180,6 +180,8 @@ pub struct Contribution {
     pub hooks: Vec<Arc<dyn Hook>>,
     /// What it can say only when a run begins.
     pub later: Option<Arc<dyn Later>>,
+    /// What a model reads that calls a tool of this name, which there is not; else it is told which there are.
+    pub unknown: Option<fn(&str) -> String>,
 }
 
 /// A file that a new session begins with; one that is there already is left alone.

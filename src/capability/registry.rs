@@ -178,6 +178,7 @@ impl Registry {
             toolbox.mounts.extend(contribution.mounts);
             toolbox.hooks.extend(contribution.hooks);
             toolbox.later.extend(contribution.later);
+            toolbox.unknown = toolbox.unknown.or(contribution.unknown);
             for tool in contribution.tools {
                 faults.extend(add(&mut toolbox, tool).err());
             }

@@ -25,6 +25,8 @@ pub struct Toolbox {
     pub hooks: Hooks,
     /// What is to be asked when a run begins.
     pub later: Vec<Arc<dyn Later>>,
+    /// What a model reads that calls a tool there is not; else it is told which there are.
+    pub unknown: Option<fn(&str) -> String>,
     /// By name.
     pub tools: BTreeMap<String, Arc<ToolEntry>>,
     /// Their names, in the order in which models are told of them.
@@ -167,6 +169,9 @@ impl Toolbox {
 
     fn known(&self, name: &str) -> Result<&ToolEntry, String> {
         self.get(name).ok_or_else(|| {
+            if let Some(unknown) = self.unknown {
+                return unknown(&shortened(name, 80));
+            }
             let known: Vec<_> = self.tools.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
             format!("{NOT_FOUND}{}\nTools: {known}.", shortened(name, 80))

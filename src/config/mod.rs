@@ -147,11 +147,19 @@ pub struct NetworkConfig {
 }
 
 /// The triage board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TriageConfig {
     /// Whether a run that fails opens an issue by itself, with its session as evidence.
     pub open_issues_for_failed_runs: bool,
+    /// Seconds after which a run of the triage agent that shows no event is given up.
+    pub watchdog_seconds: u64,
+}
+
+impl Default for TriageConfig {
+    fn default() -> Self {
+        Self { open_issues_for_failed_runs: false, watchdog_seconds: 600 }
+    }
 }
 
 /// Runs.

@@ -26,6 +26,9 @@ pub enum Effect {
 /// The tool with which a model asks the user questions with answers to choose from.
 pub const ASK_USER: &str = "ask_user";
 
+/// What such a call comes to where the run ends with it: whatever is said next takes its place.
+pub const NOT_ANSWERED: &str = r#"{"asked":true,"answer":null}"#;
+
 /// Why a call waits for somebody before, or instead of, being executed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +50,9 @@ pub struct Gate {
     pub within: Option<Duration>,
     /// What counts as the answer after that.
     pub on_timeout: OnTimeout,
+    /// The run ends with it, once it is done: what the same answer asks for after it is not called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
 }
 
 /// What counts as the answer when nobody gave one in time.
@@ -136,6 +142,9 @@ pub struct ToolResult {
     /// What the call changed in the session's state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Change>,
+    /// Whether the run ends with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
 }
 
 /// How the result of a call begins whose tool is not there; its name follows, to the end of the line.
@@ -167,7 +176,7 @@ impl ToolResult {
             content.truncate(cut);
             content.push_str(&format!("\n[cut: {cut} of {whole} bytes]"));
         }
-        Self { verdict, content, images: Vec::new(), state: Vec::new() }
+        Self { verdict, content, images: Vec::new(), state: Vec::new(), ends: false }
     }
 
     /// Whether the model should take it as an error.

@@ -19,6 +19,13 @@ const MAX_REFUSED_IN_A_ROW: usize = 3;
 /// A question that took the process down so often is not asked again.
 const MAX_INTERRUPTIONS: usize = 3;
 
+/// How a model's answer came, beside what it wants called.
+struct Answered {
+    finish: Finish,
+    usage: Usage,
+    provider_id: Option<String>,
+}
+
 /// Decides for one run of an agent.
 #[derive(Debug, Clone)]
 pub struct AgentMachine {
@@ -183,6 +190,8 @@ impl AgentMachine {
         let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let tool_calls = self.with_fresh_ids(tool_calls);
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
+        let made = last.and_then(|last| asked.iter().position(|call| call == last));
+        let made = made.map_or(asked.len(), |last| last.saturating_add(1));
         let waits = asked.iter().map(|call| gated.contains(call));
         let mut facts = Vec::with_capacity(named.len().saturating_add(2));
         let wants_more = !named.is_empty() || self.view.has_unread_message();
@@ -295,10 +304,14 @@ impl AgentMachine {
         let why = result.content.clone();
         let mut changed = self.view.state.clone();
         crate::domain::state::apply(&mut changed, &result.state);
-        let is_answer = running.len() == 1 && held.is_empty() && self.is_answer(&call, &result);
+        let is_last = running.len() == 1 && held.is_empty() && !self.view.has_unread_message();
+        let is_answer = is_last && self.is_answer(&call, &result);
+        let ends = is_last && (result.ends || self.has_ended());
         let mut facts = vec![Fact::ToolFinished { call: call.clone(), result }];
-        if is_answer && !self.view.has_unread_message() {
-            facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
+        if is_answer || ends {
+            if is_answer {
+                facts.push(Fact::Said { pieces: vec![Piece::Text(why)] });
+            }
             facts.push(Fact::RunFinished { outcome: Outcome::Completed, state: self.changes_of(&changed) });
         } else if refused >= MAX_REFUSED_IN_A_ROW && self.source == Source::File {
             let message =
@@ -310,6 +323,12 @@ impl AgentMachine {
             facts.push(Fact::paused(held.into_iter().map(id_of).collect()));
         }
         facts
+    }
+
+    /// Whether a call of the present answer was one that the run ends with.
+    fn has_ended(&self) -> bool {
+        let calls = self.view.turns.last().into_iter().flat_map(|turn| &turn.calls);
+        calls.filter_map(|call| call.result.as_ref()).any(|result| result.ends)
     }
 
     /// How many of the latest finished calls were refused without one between that was tried.
@@ -406,6 +425,12 @@ fn id_of(call: &Call) -> CallId {
 
 fn is_approval(answer: &Answer) -> bool {
     matches!(answer.decision, Decision::Approved { .. })
+}
+
+/// What is said of a call that comes after one the run ends with.
+fn never_made(call: &CallId) -> Fact {
+    let message = "not called: the run ends with a call before it";
+    Fact::ToolFinished { call: call.clone(), result: ToolResult::new(Verdict::Cancelled, message) }
 }
 
 /// What is said of a call whose run ends before it does.

@@ -55,6 +55,7 @@ impl Inner {
             Err(_) => ToolResult::failed(format!("{TIMED_OUT} {limit:?} and was given up")),
         };
         result.state = own.into_changes();
+        result.ends = tool.spec().gate.last && result.verdict == Verdict::Done;
         result
     }
 }

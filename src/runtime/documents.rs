@@ -76,7 +76,7 @@ pub struct Listed<D> {
 }
 
 /// Writes that belong together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     puts: Vec<Result<Draft, Error>>,
     deletes: Vec<Gone>,

@@ -6,7 +6,8 @@
 //! begins with what another run said, `reading` finds runs and their entries, `sessions` keeps what they belong to,
 //! `session_fork` makes one of another, `lineage` reads what the two share, `removal` takes a session away, `team` is
 //! how a leader hands work on, `deadlines` ends pauses, `receipts` sees to it that an order that comes twice is carried
-//! out once, `recovery` takes up what a crash left.
+//! out once, `recovery` takes up what a crash left, `failed` names the runs that failed, `rehearsal` tells how one
+//! would begin.
 
 pub mod agents;
 mod calls;
@@ -18,6 +19,7 @@ mod desk;
 pub mod documents;
 mod driver;
 mod error;
+mod failed;
 pub mod files;
 mod forks;
 mod host;
@@ -34,6 +36,7 @@ mod reading;
 mod receipts;
 mod records;
 mod recovery;
+pub mod rehearsal;
 mod removal;
 mod resumed;
 mod runs;
@@ -47,22 +50,22 @@ pub mod vault;
 mod wake;
 pub mod workspace;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, broadcast};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::capability::registry::Registry;
 use crate::clock::Clock;
-use crate::domain::id::{Owner, RunId};
 use crate::domain::time::Timestamp;
 use crate::llm::Models;
 use crate::store::Store;
 use catalog::Catalog;
 pub use error::Error;
+use failed::Failures;
 use journal::Journal;
 use lanes::Lanes;
 use receipts::Receipts;
@@ -98,6 +101,8 @@ pub struct Parts {
     /// Whether the machine was started anew since a runtime was last opened on the store, so that pieces of answers
     /// that were shown may be gone. It stays so until [`Runtime::open`] is done, however often that is tried.
     pub pieces_may_be_lost: bool,
+    /// Whether runs that fail are marked until somebody has seen to them: see [`Runtime::failed_runs`].
+    pub failures_are_kept: bool,
 }
 
 struct Inner {
@@ -126,25 +131,6 @@ struct Inner {
     failures: Failures,
 }
 
-/// Runs that failed, for whoever does something about it.
-type Failed = (Owner, RunId);
-
-/// How many failures wait to be heard of; later ones take the place of the oldest.
-const FAILURES: usize = 1024;
-
-/// Tells of runs that fail: what happens before somebody listens waits for them.
-struct Failures {
-    told: broadcast::Sender<Failed>,
-    first: Mutex<Option<broadcast::Receiver<Failed>>>,
-}
-
-impl Default for Failures {
-    fn default() -> Self {
-        let (told, first) = broadcast::channel(FAILURES);
-        Self { told, first: Mutex::new(Some(first)) }
-    }
-}
-
 impl Runtime {
     /// Puts the parts together and takes up the runs a crash left.
     ///
@@ -154,7 +140,7 @@ impl Runtime {
         let inner = Arc::new(Inner {
             journal: Arc::new(Journal::new(parts.store.clone())),
             since: parts.clock.now(),
-            failures: Failures::default(),
+            failures: Failures::new(parts.failures_are_kept),
             store: parts.store,
             base: Workspace::new(parts.catalog, parts.registry, parts.models),
             extensions: parts.extensions,
@@ -200,12 +186,6 @@ impl Runtime {
         self.0.lanes.abandon();
         self.0.let_go.cancel();
         self.0.lanes.busy()
-    }
-
-    /// Tells of the runs that fail from now on; who asks first, of those since the start.
-    pub fn failures(&self) -> broadcast::Receiver<Failed> {
-        let first = journal::unpoisoned(&self.0.failures.first).take();
-        first.unwrap_or_else(|| self.0.failures.told.subscribe())
     }
 
     /// Whether it lets nothing new begin, because the server stops.

@@ -6,35 +6,43 @@ use serde_json::json;
 
 use crate::capability::toolbox::Toolbox;
 use crate::domain::Object;
+use crate::domain::fact::RunOptions;
+use crate::domain::id::UserId;
 use crate::domain::message::Message;
 use crate::domain::spec::{AgentSpec, Source};
 use crate::domain::time::Timestamp;
+use crate::domain::tool::{ASK_USER, NOT_ANSWERED};
 use crate::domain::view::RunView;
 
 /// Steps a template may take; more is a loop gone wrong.
 const FUEL: u64 = 100_000;
 
-/// The system message of a run; `None` if there is nothing to say.
+/// The system message of a run with these options, of this user; `None` if there is nothing to say.
 ///
 /// # Errors
 /// Why the instructions do not render: a syntax error, or a name that is not known.
 pub(super) fn system(
     agent: &AgentSpec,
     toolbox: &Toolbox,
-    view: &RunView,
+    given: (&RunOptions, Option<&UserId>),
     state: &Object,
     now: Timestamp,
 ) -> Result<Option<String>, String> {
     let mut parts = toolbox.prompts.clone();
-    parts.push(render(agent, view, state, now)?);
-    if view.options.show_state {
+    parts.push(render(agent, given, state, now)?);
+    if given.0.show_state {
         parts.push(format!("<session_state>\n{}\n</session_state>", json!(state)));
     }
     let parts: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
     Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
 }
 
-fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> Result<String, String> {
+fn render(
+    agent: &AgentSpec,
+    (options, user): (&RunOptions, Option<&UserId>),
+    state: &Object,
+    now: Timestamp,
+) -> Result<String, String> {
     let text = &agent.instructions;
     if agent.source == Source::Client || !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
         return Ok(text.clone());
@@ -44,8 +52,8 @@ fn render(agent: &AgentSpec, view: &RunView, state: &Object, now: Timestamp) -> 
     environment.set_fuel(Some(FUEL));
     let values = context! {
         session_state => Serde(state),
-        dependencies => Serde(view.options.dependencies.clone().unwrap_or_default()),
-        user => view.user.as_ref().map(ToString::to_string),
+        dependencies => Serde(options.dependencies.clone().unwrap_or_default()),
+        user => user.map(ToString::to_string),
         now => now.to_string(),
     };
     environment
@@ -63,4 +71,20 @@ pub(super) fn with_dependencies(view: &RunView) -> Vec<Message> {
         input.text = text;
     }
     messages
+}
+
+/// A question that a run ended with is answered by what is said next.
+pub(super) fn answer_questions(messages: &mut [Message]) {
+    let mut answer: Option<String> = None;
+    for message in messages.iter_mut().rev() {
+        match message {
+            Message::User { input } => answer = Some(input.text.clone()),
+            Message::Tool { name, content, .. } if name == ASK_USER && content == NOT_ANSWERED => {
+                if let Some(answer) = &answer {
+                    content.clone_from(answer);
+                }
+            }
+            Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => {}
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(super) const RUN: RecordKind = RecordKind("run");
 pub(super) const DEADLINE: RecordKind = RecordKind("deadline");
 /// Runs that somebody must drive, of all owners; read at start.
 pub(super) const OPEN_RUN: RecordKind = RecordKind("open_run");
+/// Runs that failed and that nobody has seen to, of all owners.
+pub(super) const FAILED_RUN: RecordKind = RecordKind("failed_run");
 /// Which sessions share the log of another.
 pub(super) const HOLD: RecordKind = RecordKind("hold");
 /// What was made with a client's key, of all owners; the oldest are swept away.
@@ -52,6 +54,11 @@ pub(super) fn run_key(owner: &Owner, id: RunId) -> Key {
 /// Where it says that a run must be driven.
 pub(super) fn open_run_key(id: RunId) -> Key {
     Key { owner: server(), kind: OPEN_RUN, id: id.to_string() }
+}
+
+/// Where it says that a run failed and was not seen to.
+pub(super) fn failed_run_key(id: RunId) -> Key {
+    Key { owner: server(), kind: FAILED_RUN, id: id.to_string() }
 }
 
 /// Where it says what was made with a client's key. The id tells neither the key nor whose it is.

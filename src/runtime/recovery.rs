@@ -92,7 +92,7 @@ async fn bury(inner: &Inner, owner: &Owner, run: &Run) -> Result<(), Error> {
         let buried = Run { status: Status::Failed, last, failure: Some(failure.clone()), ..run.clone() };
         desk.put(records::put_run(owner, &buried, Expect::Present)?);
         desk.delete(records::open_run_key(run.id));
-        Ok(())
+        inner.mark_failed(desk, owner, run.id)
     };
     inner.journal.append(&room, None, &[(run.id, &facts)], bury).await.map(drop)
 }

@@ -12,7 +12,7 @@ use super::lanes::{Entered, LiveRun, Manners, Stage};
 use super::receipts::{Claim, MadeRun};
 use super::settle::agent_of;
 use super::{Inner, Runtime};
-use crate::domain::fact::{Entry, Fact, Failure, ModelChoice, Outcome, RunStart, Seq};
+use crate::domain::fact::{Entry, Fact, Failure, ModelChoice, RunStart, Seq};
 use crate::domain::fork::Origin;
 use crate::domain::id::{Owner, RunId, SessionId, UserId};
 use crate::domain::run::{Command, Run, StartRun, Started, Status};
@@ -355,19 +355,9 @@ impl Inner {
                 tracing::error!(run.id = %live.run, "run {} is no longer driven: its driver panicked", live.run);
                 live.reach(Stage::Lost(Error::Internal));
             }
-            self.tell_of_failure(&live);
             next = self.lanes.leave(&live);
         }
         self.idle.notify_waiters();
-    }
-
-    fn tell_of_failure(&self, live: &LiveRun) {
-        if let Stage::Resting(view) = &*live.watch().borrow()
-            && matches!(view.outcome, Some(Outcome::Failed(_)))
-        {
-            // Nobody may listen.
-            let _ = self.failures.told.send((live.log.owner.clone(), live.run));
-        }
     }
 
     /// A driver for a run that is in the log.

@@ -17,7 +17,7 @@ use crate::domain::Object;
 use crate::domain::document::Tags;
 use crate::domain::fact::{Fact, Failure, Outcome, RunStart, Seq};
 use crate::domain::id::{ModelName, Owner, RunId, SessionId};
-use crate::domain::message::{Message, ModelCall, Usage};
+use crate::domain::message::{Input, Message, ModelCall, Usage};
 use crate::domain::run::{Run, Session, Status};
 use crate::domain::spec::{AgentSpec, Source, Spec};
 use crate::domain::state;
@@ -66,8 +66,9 @@ pub(super) async fn prepare(
         room.past().learn(&[], true);
     }
     let (runs, history) = before(inner, room, view, wanted as usize).await.map_err(Unprepared::Store)?;
-    let system = prompt::system(agent, toolbox, view, &state, inner.clock.now())
-        .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
+    let system =
+        prompt::system(agent, toolbox, (&view.options, view.user.as_ref()), &state, inner.clock.now())
+            .map_err(|why| Unprepared::Broken(Failure::new("invalid_instructions", why)))?;
     Ok((News::Prepared { system, state, stored, history: runs, kept: Vec::new() }, history))
 }
 
@@ -246,6 +247,7 @@ pub(super) fn question(
 ) -> ModelCall {
     let mut messages: Vec<Message> = history.to_vec();
     messages.extend(prompt::with_dependencies(view));
+    prompt::answer_questions(&mut messages);
     let agent_schema = agent_of(&view.spec).and_then(|agent| agent.output_schema.clone());
     ModelCall {
         model: model.clone(),
@@ -256,10 +258,13 @@ pub(super) fn question(
     }
 }
 
-/// The conversation with the system message before it.
+/// The conversation with what stands before it: the system message, and what the run was given to know.
 pub(super) fn shown(view: &RunView, conversation: Vec<Message>) -> Vec<Message> {
     let system = view.system.iter().map(|text| Message::System { text: text.clone() });
-    system.chain(conversation).collect()
+    let context = view.options.context.iter();
+    let context =
+        context.map(|text| Message::User { input: Input { text: text.clone(), ..Input::default() } });
+    system.chain(context).chain(conversation).collect()
 }
 
 /// Puts on the desk what belongs beside a run's facts: its record, the session's header and state. `first` is

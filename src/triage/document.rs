@@ -17,8 +17,6 @@ use crate::runtime::documents::Document;
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 /// How many publications a document remembers.
 const MAX_PUBLICATIONS: usize = 1000;
-/// How many edits a draft remembers.
-const MAX_EDITS: usize = 256;
 
 words! {
     /// What sort of document.
@@ -186,9 +184,6 @@ pub struct Version {
     pub created_by: Actor,
     /// What came of the last verification; gone when the content changes.
     pub verification: Option<Verification>,
-    /// Which calls of tools edited it, so that none does it twice; the latest ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub edits: Vec<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it last changed.
@@ -230,13 +225,29 @@ impl Version {
             self.verification = None;
         }
     }
+}
 
-    /// Notes which call edited it.
-    pub fn note_edit(&mut self, edit: String) {
-        if self.edits.len() >= MAX_EDITS {
-            self.edits.remove(0);
-        }
-        self.edits.push(edit);
+/// Says what a call did to a draft, written with it: a call that comes again finds it and does nothing, whatever became
+/// of the draft since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDone {
+    /// Names the call.
+    pub key: String,
+    /// For which issue.
+    pub issue: Uuid,
+    /// The version it made, changed or gave up.
+    pub number: u32,
+}
+
+impl Document for CallDone {
+    const KIND: RecordKind = RecordKind("triage_call_done");
+
+    fn id(&self) -> String {
+        self.key.clone()
+    }
+
+    fn tags(&self) -> Tags {
+        Tags { names: vec![of_issue(self.issue)], ..Tags::default() }
     }
 }
 

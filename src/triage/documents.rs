@@ -6,7 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::document::{
-    Binding, Concern, Content, DocumentKind, TriageDocument, Version, VersionStatus, drafts_of, of_document,
+    Binding, CallDone, Concern, Content, DocumentKind, TriageDocument, Version, VersionStatus, drafts_of,
+    of_document,
 };
 use super::entry::{Actor, of_issue};
 use super::error::Error;
@@ -81,7 +82,6 @@ impl Board {
             session: None,
             created_by: by,
             verification: None,
-            edits: Vec::new(),
             created: now,
             updated: now,
             published: Some(now),
@@ -259,6 +259,9 @@ impl Board {
         let mut changes = Changes::default();
         for concern in self.documents.all::<Concern>(Some(of_issue(issue))).await? {
             changes = changes.delete::<Concern>(&Concern::key(issue, &concern.document));
+        }
+        for done in self.documents.all::<CallDone>(Some(of_issue(issue))).await? {
+            changes = changes.delete::<CallDone>(&done.key);
         }
         for draft in self.drafts_for(issue).await? {
             changes = given_up(changes, &draft, self.now());

@@ -1,4 +1,4 @@
-//! Versions on their way: drafted, edited, verified, published, given up, gone back to.
+//! Versions on their way: drafted and edited; `publishing` is what becomes of them.
 //!
 //! Each change reads, decides and writes; if somebody else was faster, it looks again. Whoever makes a version changes
 //! its document too, so two of them cannot both believe to be the first.
@@ -7,9 +7,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::diff::{Change, ChangeKind, diff};
-use super::document::{Content, TriageDocument, Verdict, Verification, Version, VersionStatus, drafts_for};
+use super::document::{CallDone, Content, TriageDocument, Version, VersionStatus, drafts_for};
 use super::documents::{TRIES, WhichVersion, check_content};
-use super::entry::{Actor, EntryType, Saying};
+use super::entry::Actor;
 use super::error::Error;
 use super::form::Given;
 use super::patch::{self, Op};
@@ -102,7 +102,6 @@ impl Board {
             session: None,
             created_by: by,
             verification: None,
-            edits: Vec::new(),
             created: now,
             updated: now,
             published: None,
@@ -139,10 +138,7 @@ impl Board {
                 Given::Value(label) => after.label = Some(label.clone()),
             }
             after.updated = self.now();
-            if self.written(changes.replace(&before, &after)).await? {
-                if let Some(issue) = after.issue {
-                    self.show_draft(issue).await?;
-                }
+            if self.written_and_shown(&after, None, changes.replace(&before, &after)).await? {
                 return Ok((after, patch.content.clone().unwrap_or(old)));
             }
         }
@@ -163,13 +159,15 @@ impl Board {
         for _ in 0..TRIES {
             let mut work = self.work(edit.issue).await?;
             let stored = self.document(document).await?;
+            if let Some(done) = self.documents.get::<CallDone>(edit.key).await? {
+                let which = WhichVersion::Number(done.number);
+                let (made, content) = self.version_with_content(&stored, which).await?;
+                return self.saved(&stored, made.value, &content).await;
+            }
             let open = self.open_draft(edit.issue, document).await?;
             let which =
                 open.as_ref().map_or(WhichVersion::Production, |open| WhichVersion::Number(open.number));
             let (before, old) = self.version_with_content(&stored, which).await?;
-            if open.is_some() && before.edits.iter().any(|done| done == edit.key) {
-                return self.saved(&stored, before.value, &old).await;
-            }
             let misfit =
                 |misfit: patch::Misfit| Error::invalid(format!("ops.{}", misfit.index), misfit.reason);
             let content = patch::apply(&old, edit.ops).map_err(misfit)?;
@@ -180,7 +178,6 @@ impl Board {
             };
             (draft.issue, draft.session) = (Some(edit.issue), Some(edit.session.into()));
             draft.hold(canonical::hash(&content));
-            draft.note_edit(edit.key.into());
             draft.updated = self.now();
             if let Some(summary) = edit.summary {
                 draft.summary = summary.into();
@@ -190,7 +187,9 @@ impl Board {
                 Some(_) => changes.replace(&before, &draft),
                 None => changes.and(grown(&stored, &draft)).create(&draft),
             };
-            work.write(|more| more.and(changes));
+            let done = CallDone { key: edit.key.into(), issue: edit.issue, number: draft.number };
+            work.write(|more| more.and(changes).create(&done));
+            self.show_changed_draft(&mut work, &draft).await?;
             if settled(work.save().await)? {
                 return self.saved(&stored, draft, &content).await;
             }
@@ -252,91 +251,6 @@ impl Board {
         }
     }
 
-    /// Notes what came of verifying a draft whose content had that hash.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], `version_not_draft`; what the store says.
-    pub async fn note_verification(
-        &self,
-        document: &str,
-        which: WhichVersion,
-        verdict: Verdict,
-        run: &str,
-        content_hash: &str,
-    ) -> Result<Version, Error> {
-        for _ in 0..TRIES {
-            let before = self.version(&*self.document(document).await?, which).await?;
-            must_be_draft(&before)?;
-            let mut after = before.value.clone();
-            let (run_id, content_hash, at) = (run.to_owned(), content_hash.to_owned(), self.now());
-            after.verification = Some(Verification { verdict, run_id, content_hash, at });
-            if self.written(Changes::default().replace(&before, &after)).await? {
-                return Ok(after);
-            }
-        }
-        Err(too_many())
-    }
-
-    /// Gives a draft up.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], `version_not_draft`; what the store says.
-    pub async fn discard(&self, document: &str, which: WhichVersion) -> Result<Version, Error> {
-        for _ in 0..TRIES {
-            let stored = self.document(document).await?;
-            let before = self.version(&stored, which).await?;
-            must_be_draft(&before)?;
-            let mut after = before.value.clone();
-            (after.status, after.updated) = (VersionStatus::Discarded, self.now());
-            let changes = Changes::default().replace(&before, &after);
-            if self.written_and_told(&stored, &after, "Gave up", changes).await? {
-                return Ok(after);
-            }
-        }
-        Err(too_many())
-    }
-
-    /// Makes a draft live, or goes back to a version that was. A bound agent changes in the same write; runs in
-    /// flight keep the definition they began with.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; `stale_draft` if another version went live since it was made; `draft_not_verified` if
-    /// it was made for an issue and has not passed as it is, unless `force`; `version_not_draft` if it was given
-    /// up; what the store says.
-    pub async fn publish(
-        &self,
-        document: &str,
-        which: WhichVersion,
-        force: bool,
-    ) -> Result<TriageDocument, Error> {
-        for _ in 0..TRIES {
-            let stored = self.document(document).await?;
-            let (before, content) = self.version_with_content(&stored, which).await?;
-            if before.status == VersionStatus::Published && before.number == stored.production() {
-                return Ok(stored.value);
-            }
-            may_go_live(&stored, &before, force)?;
-            let now = self.now();
-            let mut live = before.value.clone();
-            if live.status == VersionStatus::Draft {
-                (live.status, live.updated, live.published) = (VersionStatus::Published, now, Some(now));
-            }
-            let mut after = stored.value.clone();
-            after.publish(live.number, now);
-            let changes = Changes::default().replace(&stored, &after).replace(&before, &live);
-            let changes = match &after.agent {
-                Some(agent) => changes.and(binding::publish(self, agent, &content).await?),
-                None => changes,
-            };
-            let what = if before.status == VersionStatus::Draft { "Published" } else { "Went back to" };
-            if self.written_and_told(&after, &live, what, changes).await? {
-                self.runtime.refresh(self.owner());
-                return Ok(after);
-            }
-        }
-        Err(too_many())
-    }
-
     /// Whether a content does for a document, and for the agent it is bound to.
     async fn check_content(&self, document: &TriageDocument, content: &Value) -> Result<(), Error> {
         check_content(document.kind, content)?;
@@ -346,34 +260,13 @@ impl Board {
         }
     }
 
-    /// The same, with a comment in the feed of the issue that the version was made for, if it is still there.
-    async fn written_and_told(
-        &self,
-        document: &TriageDocument,
-        version: &Version,
-        what: &str,
-        changes: Changes,
-    ) -> Result<bool, Error> {
-        let Some(issue) = version.issue else { return self.written(changes).await };
-        let mut work = match self.work(issue).await {
-            Err(Error::NotFound(_)) => return self.written(changes).await,
-            work => work?,
-        };
-        let detail = format!("{what} version {} of {}", version.number, document.name);
-        let saying = Saying::new(EntryType::Comment, Actor::system(), detail);
-        work.say(saying.with("document_id", document.id.as_str()).with("version_number", version.number));
-        work.main.issue.agent.close_draft(&version.id);
-        work.write(|more| more.and(changes));
-        settled(work.save().await)
-    }
-
     /// Whether changes were written; `false` if somebody else was faster.
-    async fn written(&self, changes: Changes) -> Result<bool, Error> {
+    pub(super) async fn written(&self, changes: Changes) -> Result<bool, Error> {
         settled(self.documents.write(changes).await.map_err(Error::from))
     }
 }
 
-fn settled<T>(written: Result<T, Error>) -> Result<bool, Error> {
+pub(super) fn settled<T>(written: Result<T, Error>) -> Result<bool, Error> {
     match written {
         Ok(_) => Ok(true),
         Err(Error::Runtime(runtime::Error::Conflict(_))) => Ok(false),
@@ -381,24 +274,7 @@ fn settled<T>(written: Result<T, Error>) -> Result<bool, Error> {
     }
 }
 
-fn may_go_live(document: &TriageDocument, version: &Version, force: bool) -> Result<(), Error> {
-    match version.status {
-        VersionStatus::Published => Ok(()),
-        VersionStatus::Discarded => must_be_draft(version),
-        VersionStatus::Draft if version.base != Some(document.production()) => {
-            let production = document.production();
-            let message = format!("Version {production} has gone live since this draft was made");
-            Err(Error::conflict("stale_draft", message))
-        }
-        VersionStatus::Draft if version.issue.is_some() && !version.has_passed() && !force => {
-            let message = "The draft has not passed a verification as it is now";
-            Err(Error::conflict("draft_not_verified", message))
-        }
-        VersionStatus::Draft => Ok(()),
-    }
-}
-
-fn must_be_draft(version: &Version) -> Result<(), Error> {
+pub(super) fn must_be_draft(version: &Version) -> Result<(), Error> {
     if version.status == VersionStatus::Draft {
         return Ok(());
     }
@@ -417,6 +293,6 @@ fn content_of(version: &Version, content: &Value) -> Content {
     Content { version: Version::key(&version.document, version.number), content: content.clone() }
 }
 
-fn too_many() -> Error {
+pub(super) fn too_many() -> Error {
     runtime::Error::Conflict("changed by others again and again; try again".into()).into()
 }

@@ -1,5 +1,7 @@
 //! An entry of an issue's feed: something that happened to it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -235,7 +237,9 @@ impl Document for Entry {
     fn tags(&self) -> Tags {
         let mut names = vec![of_issue(self.issue), of_kind(self.issue, self.kind())];
         if let Some(agent) = &self.saying.agent {
-            names.extend(agent.run.map(|run| of_run(self.issue, run)));
+            let mut runs = self.stopped_runs();
+            runs.extend(agent.run);
+            names.extend(runs.into_iter().map(of_run));
             names.push(of_session(self.issue, agent.session));
         }
         Tags { sort: self.seq, listed: false, names }
@@ -243,6 +247,13 @@ impl Document for Entry {
 }
 
 impl Entry {
+    /// The runs it says were stopped: it is the closing entry of each.
+    fn stopped_runs(&self) -> BTreeSet<Uuid> {
+        let named = self.saying.metadata.as_ref().and_then(|metadata| metadata.get(CANCELLED_RUNS));
+        let named = named.and_then(Value::as_array).into_iter().flatten();
+        named.filter_map(|run| run.as_str()?.parse().ok()).collect()
+    }
+
     /// Who writes it.
     pub fn kind(&self) -> EntryKind {
         if self.saying.agent.is_some() { EntryKind::Agent } else { EntryKind::Issue }
@@ -272,6 +283,9 @@ impl Document for Change {
     }
 }
 
+/// Where an entry says which runs were stopped.
+pub(super) const CANCELLED_RUNS: &str = "cancelled_run_ids";
+
 /// Under what an entry is kept.
 pub(super) fn entry_key(issue: Uuid, entry: Uuid) -> String {
     format!("{issue}/{entry}")
@@ -292,7 +306,7 @@ pub(super) fn of_session(issue: Uuid, session: Uuid) -> Tag {
     Tag::new("session", format!("{issue}/{session}"))
 }
 
-/// The entries of a run.
-pub(super) fn of_run(issue: Uuid, run: Uuid) -> Tag {
-    Tag::new("run", format!("{issue}/{run}"))
+/// The entries of a run. It is short, because an entry may close as many runs as a session holds.
+pub(super) fn of_run(run: Uuid) -> Tag {
+    Tag::new("run", run.simple().to_string())
 }

@@ -37,7 +37,7 @@ impl FeedQuery {
     /// The shortest list the entries are all in.
     fn tag(&self, issue: Uuid) -> Tag {
         match (self.run, self.session, self.kind) {
-            (Some(run), _, _) => of_run(issue, run),
+            (Some(run), _, _) => of_run(run),
             (None, Some(session), _) => of_session(issue, session),
             (None, None, Some(kind)) => of_kind(issue, kind),
             (None, None, None) => of_issue(issue),
@@ -67,7 +67,7 @@ impl Board {
         let tag = query.tag(issue);
         let mut part = self.part::<Entry>(tag, !query.is_ascending, after, limit).await?;
         // A run's list or a session's holds what fits, or nothing that does: whole pages are kept or dropped.
-        if !part.items.iter().all(|entry| query.fits(entry)) {
+        if !part.items.iter().all(|entry| entry.issue == issue && query.fits(entry)) {
             part = Part { items: Vec::new(), next: None };
         }
         Ok(part)

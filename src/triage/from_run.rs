@@ -1,11 +1,10 @@
 //! An issue from a run: what went wrong is the issue, and the run's session its evidence.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
-use uuid::Uuid;
 
 use super::error::Error;
 use super::issue::NewIssue;
@@ -14,11 +13,13 @@ use super::{Board, Triage};
 use crate::domain::Object;
 use crate::domain::document::{RecordKind, Tags};
 use crate::domain::fact::Outcome;
-use crate::domain::id::RunId;
+use crate::domain::id::{Owner, RunId};
 use crate::domain::view::RunView;
 use crate::runtime::documents::{Changes, Document};
 use crate::runtime::{self, Claim};
 
+/// After so long, runs that failed are looked for again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Longest title, in characters.
 const MAX_TITLE: usize = 200;
 /// Longest part of a description, in characters.
@@ -28,7 +29,6 @@ const MAX_PART: usize = 4_000;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Reported {
     run: RunId,
-    issue: Uuid,
 }
 
 impl Document for Reported {
@@ -44,31 +44,59 @@ impl Document for Reported {
 }
 
 impl Triage {
-    /// Opens an issue for every run that fails from now on, Norm's own excepted; ends with the boards.
+    /// Opens an issue for every run that failed, Norm's own excepted; ends with the boards.
     pub fn report_failures(&self) {
-        let mut failures = self.runtime().failures();
         let boards = Arc::downgrade(&self.0);
+        let runtime = self.runtime().clone();
         tokio::spawn(async move {
             loop {
-                let (owner, run) = match failures.recv().await {
-                    Ok(failed) => failed,
-                    Err(RecvError::Lagged(missed)) => {
-                        tracing::warn!(missed, "{missed} failed runs have no issue: too many at once");
-                        continue;
-                    }
-                    Err(RecvError::Closed) => return,
-                };
                 let Some(boards) = boards.upgrade() else { return };
-                if let Err(error) = Self(boards).of(&owner).report(run).await {
-                    tracing::warn!(%error, run.id = %run, "run {run} failed, and no issue could be opened for it");
+                let more = Self(boards).report_failed().await;
+                let wait = async {
+                    if !more {
+                        runtime.failure().await;
+                    }
+                };
+                tokio::select! {
+                    () = wait => {}
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = runtime.let_go() => return,
                 }
             }
         });
     }
+
+    /// Reports some of the runs that failed; whether there may be more.
+    async fn report_failed(&self) -> bool {
+        let failed = match self.runtime().failed_runs().await {
+            Ok(failed) => failed,
+            Err(error) => {
+                tracing::warn!(%error, "the runs that failed cannot be read; trying again");
+                return false;
+            }
+        };
+        let mut are_seen_to = !failed.is_empty();
+        for (owner, run) in failed {
+            if let Err(error) = self.see_to(&owner, run).await {
+                tracing::warn!(%error, run.id = %run, "run {run} failed, and no issue could be opened for it yet");
+                are_seen_to = false;
+            }
+        }
+        are_seen_to
+    }
+
+    async fn see_to(&self, owner: &Owner, run: RunId) -> Result<(), Error> {
+        match self.of(owner).report(run).await {
+            // It was taken away meanwhile.
+            Err(Error::NotFound(_) | Error::Runtime(runtime::Error::NoRun(_) | runtime::Error::Damaged)) => {}
+            reported => reported?,
+        }
+        Ok(self.runtime().seen_to(run).await?)
+    }
 }
 
 impl Board {
-    /// Opens the issue of a run that failed, unless it has one.
+    /// Opens the issue of a run that failed, unless it has one, or had.
     async fn report(&self, run: RunId) -> Result<(), Error> {
         let stored = self.runtime.run(self.owner(), run).await?;
         let known = self.documents.get::<Reported>(&run.to_string()).await?;
@@ -77,9 +105,8 @@ impl Board {
         }
         let sent = json!({ "run_id": run.to_string(), "source": "automated" });
         let sent = self.with_run(sent.as_object().cloned().unwrap_or_default()).await?;
-        let issue = self.create_issue(NewIssue::read(&sent)?, "system", &Claim::none()).await?;
-        let reported = Reported { run, issue: issue.id };
-        Ok(self.documents.write(Changes::default().put(&reported)).await?)
+        let beside = Changes::default().create(&Reported { run });
+        self.create_issue_beside(NewIssue::read(&sent)?, "system", &Claim::none(), beside).await.map(drop)
     }
 
     /// The fields of an issue that is opened from the run that `run_id` names: what is sent counts, the run says the

@@ -150,12 +150,10 @@ pub struct AgentWork {
 }
 
 impl AgentWork {
-    /// The draft that is shown is none any more, if it is this one.
-    pub(super) fn close_draft(&mut self, version: &str) {
-        if let Some(Value::Object(session)) = &mut self.latest_session
-            && session.get("draft_version").is_some_and(|draft| draft["version_id"] == version)
-        {
-            session.insert("draft_version".into(), Value::Null);
+    /// Shows this draft, or none.
+    pub(super) fn show_draft(&mut self, draft: Value) {
+        if let Some(Value::Object(session)) = &mut self.latest_session {
+            session.insert("draft_version".into(), draft);
         }
     }
 }

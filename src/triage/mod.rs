@@ -32,6 +32,7 @@ pub mod norm;
 mod openings;
 pub mod page;
 pub mod patch;
+mod publishing;
 pub mod relation;
 mod removal;
 pub mod stats;
@@ -42,6 +43,7 @@ mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -51,6 +53,9 @@ use crate::domain::id::Owner;
 use crate::domain::time::Timestamp;
 use crate::runtime::Runtime;
 use crate::runtime::documents::Documents;
+
+/// A run of the agent that shows no event for so long is given up, where nothing else is said.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The boards of all owners. Cheap to clone.
 #[derive(Clone)]
@@ -74,7 +79,13 @@ pub struct Board {
 impl Triage {
     /// On this runtime.
     pub fn new(runtime: Runtime) -> Self {
-        Self(Arc::new(Boards { runtime, desks: Mutex::default(), crew: Arc::default() }))
+        Self::patient(runtime, PATIENCE)
+    }
+
+    /// The same, where a run that shows no event for so long is given up.
+    pub fn patient(runtime: Runtime, patience: Duration) -> Self {
+        let crew = Arc::new(Crew::new(patience));
+        Self(Arc::new(Boards { runtime, desks: Mutex::default(), crew }))
     }
 
     /// The board of an owner.

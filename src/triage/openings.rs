@@ -57,6 +57,8 @@ pub(super) struct Opening {
     found: Vec<Option<Resource>>,
     author: String,
     claim: Claim,
+    /// What else is written with it.
+    beside: Changes,
     answer: oneshot::Sender<Result<Issue, Error>>,
 }
 
@@ -88,6 +90,17 @@ impl Board {
     /// # Errors
     /// What the store says; then nothing was changed, and no number used.
     pub async fn create_issue(&self, new: NewIssue, author: &str, claim: &Claim) -> Result<Issue, Error> {
+        self.create_issue_beside(new, author, claim, Changes::default()).await
+    }
+
+    /// The same, with something else in the same write.
+    pub(super) async fn create_issue_beside(
+        &self,
+        new: NewIssue,
+        author: &str,
+        claim: &Claim,
+        beside: Changes,
+    ) -> Result<Issue, Error> {
         if let Some(made) = claim.made()? {
             return Ok(made);
         }
@@ -96,7 +109,8 @@ impl Board {
             found.push(self.resolve(evidence.kind, &evidence.id).await?);
         }
         let (answer, told) = oneshot::channel();
-        let opening = Opening { new, found, author: author.to_owned(), claim: claim.clone(), answer };
+        let (author, claim) = (author.to_owned(), claim.clone());
+        let opening = Opening { new, found, author, claim, beside, answer };
         self.desk.waiting().push(opening);
         // Once it waits it is done, even if whoever asked does not wait any more.
         let board = self.clone();
@@ -143,7 +157,7 @@ impl Board {
         for opening in openings {
             last = last.saturating_add(1);
             let (issue, own) = self.opened(opening, last);
-            changes = changes.and(own);
+            changes = changes.and(own).and(opening.beside.clone());
             if let Some(category) = self.new_category(&issue.category).await?
                 && !categories.iter().any(|known| known.id == category.id)
             {

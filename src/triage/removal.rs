@@ -43,8 +43,6 @@ pub(super) struct Removal {
     issue: IssueShown,
     /// Who took it away.
     by: Actor,
-    /// Agent sessions that go with it.
-    sessions: Vec<Uuid>,
 }
 
 impl Document for Removal {
@@ -75,11 +73,7 @@ impl Board {
         if is_little {
             self.take_along(&mut work, by).await?;
         }
-        let rest = (!is_little || !sessions.is_empty()).then(|| Removal {
-            issue: (&work.main.issue).into(),
-            by: by.clone(),
-            sessions,
-        });
+        let rest = (!is_little).then(|| Removal { issue: (&work.main.issue).into(), by: by.clone() });
         work.write(|changes| rest.iter().fold(changes, Changes::create));
         let board = self.clone();
         // Once begun it is done, even if whoever asked does not wait any more.
@@ -90,6 +84,7 @@ impl Board {
             {
                 tracing::warn!(%error, issue = %id, "what hung on a deleted issue goes when the board is opened again");
             }
+            board.end_sessions(&sessions).await;
             Ok(())
         });
         going.await.unwrap_or(Err(Error::Runtime(runtime::Error::Internal)))
@@ -155,30 +150,14 @@ impl Board {
     pub(super) async fn finish_removals(&self) {
         let begun = self.documents.all::<Removal>(None).await;
         for removal in begun.into_iter().flatten() {
-            let (board, removal) = (self.clone(), removal.value);
-            match self.take_the_rest(&removal).await {
-                // What goes on in a session may wait for the board.
-                Ok(()) => drop(tokio::spawn(async move { board.end(&removal).await })),
-                Err(error) => {
-                    tracing::warn!(%error, issue = %removal.issue.id, "a deleted issue left something behind");
-                }
+            if let Err(error) = self.finish(&removal.value).await {
+                tracing::warn!(%error, issue = %removal.value.issue.id, "a deleted issue left something behind");
             }
         }
     }
 
+    /// Takes away what is left of an issue that is gone, and the word that there is something to be done.
     async fn finish(&self, removal: &Removal) -> Result<(), Error> {
-        self.take_the_rest(removal).await?;
-        self.end(removal).await
-    }
-
-    /// Takes the sessions away, and the word that there is something to be done.
-    async fn end(&self, removal: &Removal) -> Result<(), Error> {
-        self.end_sessions(&removal.sessions).await;
-        Ok(self.documents.write(Changes::default().delete::<Removal>(&removal.id())).await?)
-    }
-
-    /// Takes away what is left of an issue that is gone.
-    async fn take_the_rest(&self, removal: &Removal) -> Result<(), Error> {
         let id = removal.issue.id;
         for tag in [relation::source(id), relation::target(id)] {
             for relations in self.documents.all::<Relation>(Some(tag)).await?.chunks(AT_ONCE) {
@@ -199,7 +178,8 @@ impl Board {
         for draft in self.drafts_for(id).await? {
             self.documents.write(given_up(Changes::default(), &draft, self.now())).await?;
         }
-        Ok(self.documents.write(self.let_documents_go(id).await?).await?)
+        let last = self.let_documents_go(id).await?.delete::<Removal>(&removal.id());
+        Ok(self.documents.write(last).await?)
     }
 
     /// Takes a relation away, and says so on the side that is still there.

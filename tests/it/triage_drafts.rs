@@ -34,6 +34,7 @@ async fn board() -> Board {
         queue_depth: 16,
         most_at_once: 16,
         pieces_may_be_lost: false,
+        failures_are_kept: false,
     };
     Triage::new(Runtime::open(parts).await.unwrap()).of(&"us".parse().unwrap())
 }

@@ -4,77 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::board::{Member, at, failure, member};
 use crate::harness::model_server::{Gate, ModelServer, Reply, Request, calls, fails, says, words};
+use crate::harness::norm::{Asked, asked, entries, prompted, quiet, served, session, text, types};
 use crate::harness::server::{PATIENCE, Server, Setup};
-
-async fn served(model: &ModelServer) -> (Server, Member) {
-    let support = "---\nname: Support\nmodel: test/model\n---\nRefunds take 90 days.\n";
-    let server = Setup::default()
-        .config("default_model = \"test/model\"")
-        .model(&model.url())
-        .agent("support", support)
-        .start()
-        .await;
-    let member = member(&server);
-    (server, member)
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_else(|| panic!("{name} of {value}"))
-}
-
-async fn session(member: &Member, issue: &Value) -> String {
-    let (status, made) = member.post(&format!("{}/agent-sessions", at(issue)), json!({})).await;
-    assert_eq!(status, 201, "{made}");
-    text(&made["data"], "id").to_owned()
-}
-
-async fn prompted(member: &Member, issue: &Value, session: &str, detail: &str) -> Value {
-    let path = format!("{}/agent-sessions/{session}/prompts", at(issue));
-    let (status, made) = member.post(&path, json!({ "detail": detail })).await;
-    assert_eq!((status, &made["errors"]), (202, &Value::Null), "{made}");
-    made["data"].clone()
-}
-
-/// Waits until nothing goes on on an issue; the issue.
-async fn quiet(member: &Member, issue: &Value) -> Value {
-    let waiting = async {
-        loop {
-            let issue = member.data(&at(issue)).await;
-            if issue["is_processing"] == false {
-                return issue;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the run to be over")
-}
-
-/// The agent's entries, oldest first.
-async fn entries(member: &Member, issue: &Value) -> Vec<Value> {
-    member.items(&format!("{}/activity?order=asc&entry_kind=agent&limit=100", at(issue))).await
-}
-
-fn types(entries: &[Value]) -> Vec<&str> {
-    entries.iter().map(|entry| text(entry, "type")).collect()
-}
-
-/// What a model is asked: its instructions, the last message of a person, and the results since.
-struct Asked {
-    system: String,
-    user: String,
-    results: Vec<String>,
-}
-
-fn asked(request: &Request) -> Asked {
-    let messages = request.body["messages"].as_array().unwrap();
-    let content = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
-    let last = messages.iter().rposition(|message| message["role"] == "user").unwrap();
-    Asked {
-        system: messages.first().filter(|first| first["role"] == "system").map(content).unwrap_or_default(),
-        user: content(&messages[last]),
-        results: messages[last..].iter().filter(|message| message["role"] == "tool").map(content).collect(),
-    }
-}
 
 #[tokio::test]
 async fn the_examples_of_the_contract_hold() {
@@ -176,7 +107,7 @@ async fn a_mention_in_a_comment_sets_norm_to_work_and_the_latest_session_is_made
     let first = entries(&member, &issue).await.remove(0);
     assert_eq!((&first["metadata"]["via"], &first["detail"]), (&json!("comment"), &json!("please this")));
     let sent = asked(&model.whole_requests()[0]).user;
-    assert!(sent.starts_with("please this\n"), "{sent}");
+    assert_eq!(sent, "please this");
 }
 
 #[tokio::test]
@@ -290,13 +221,10 @@ const QUESTION: &str = "How long do refunds take?";
 
 /// A support agent that says what it is told, and Norm, who mends and verifies it.
 fn play(request: &Request) -> Reply {
-    let Asked { system, user, results } = asked(request);
+    let Asked { system, snapshot, results, .. } = asked(request);
     if !system.contains("You are Norm") {
         return says(if system.contains("14 days") { "14 days." } else { "90 days." });
     }
-    let snapshot =
-        user.split_once("<evidence_snapshot>").unwrap().1.split_once("</evidence_snapshot>").unwrap().0;
-    let snapshot: Value = serde_json::from_str(snapshot).unwrap();
     let document = &snapshot["documents"][0]["document_id"];
     let link = &snapshot["evidence"][0]["resource_link_id"];
     match (system.contains("asked to mend"), results.len()) {
@@ -368,6 +296,7 @@ async fn a_bad_answer_is_mended_verified_published_and_then_a_good_one() {
         ["prompt", "session_started", "thought", "action", "artifact", "action", "artifact", "response"]
     );
     assert_eq!(seen[6]["artifact"]["payload"]["changes"][0]["new"], "Refunds take 14 days.");
+    assert_eq!(seen[7]["detail"], "I drafted it.", "what was said on the way is a thought");
     let publish = format!("/documents/{}/versions/2/publish", text(&document, "id"));
     let (status, refused) = member.post(&publish, json!({})).await;
     assert_eq!((status, &refused["errors"][0]["error"]), (409, &json!("draft_not_verified")));

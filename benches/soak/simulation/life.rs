@@ -142,6 +142,7 @@ async fn open(world: &Arc<World>, power: &Arc<Power>, weather: Weather) -> Runti
             queue_depth: 3,
             most_at_once: 1_000,
             pieces_may_be_lost: world.lost_power.load(Ordering::Relaxed),
+            failures_are_kept: false,
         };
         match Runtime::open(parts).await {
             Ok(runtime) => {

@@ -105,6 +105,9 @@ pub struct RunOptions {
     /// Whether earlier runs are shown to the model; default: by the spec's `history_runs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<bool>,
+    /// Shown to the model before the conversation, in this run alone: data, as the user would show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// Whether the dependencies are added to the user's message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub show_dependencies: bool,

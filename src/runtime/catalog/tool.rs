@@ -56,6 +56,7 @@ impl Reader<'_> {
                 message: file.message,
                 within: file.answer_within.map(|within| within.0),
                 on_timeout,
+                last: false,
                 confirmation: file.requires_confirmation,
                 user_input: file.requires_user_input.into_iter().map(Placed::into_inner).collect(),
                 external,

@@ -76,6 +76,7 @@ impl Reader<'_> {
                 message: file.message,
                 within: file.answer_within.map(|within| within.0),
                 on_timeout,
+                last: false,
             },
             review: file.requires_output_review,
             on_reject: file.on_reject,

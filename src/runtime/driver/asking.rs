@@ -10,6 +10,7 @@ use super::{Driver, Halt, out_of_time};
 use crate::domain::fact::{Fact, Failure, Piece};
 use crate::domain::id::ModelName;
 use crate::domain::message::ModelCall;
+use crate::domain::tool::{Gate, ToolCall};
 use crate::llm::{Answer, Chunk};
 use crate::machine::News;
 use crate::runtime::settle;
@@ -22,6 +23,9 @@ const TURNS_FOR_OTHERS: usize = 8;
 
 /// Bytes of pieces that are written together; far below what a store takes.
 const PIECE_BYTES_AT_ONCE: usize = 512 * 1024;
+
+/// Why a call is not made that comes after one with which the run ends.
+const AFTER_THE_LAST: &str = "not called: the run ends with a call before it";
 
 /// What a model's turn came to.
 enum Heard {
@@ -151,8 +155,7 @@ impl Driver {
                     pieces.push(piece);
                 }
                 Ok(Chunk::Done { mut tool_calls, finish, usage, id }) => {
-                    let refused = self.toolbox.hooks.before_calls(&mut tool_calls);
-                    let refused = refused.into_iter().map(|one| (one.at, one.reason)).collect();
+                    let refused = self.refused(&mut tool_calls);
                     let waits =
                         |tool: &str| self.toolbox.get(tool).is_some_and(|tool| !tool.spec().gate.is_open());
                     let gated =
@@ -174,6 +177,21 @@ impl Driver {
             self.say(pieces).await?;
         }
         Ok(news)
+    }
+
+    /// Calls that are not made, by their places, and why: a capability objects, or the run ends with one before.
+    fn refused(&self, calls: &mut [ToolCall]) -> Vec<(usize, String)> {
+        let objections = self.toolbox.hooks.before_calls(calls).into_iter();
+        let mut refused: Vec<(usize, String)> = objections.map(|one| (one.at, one.reason)).collect();
+        let ends = |call: &ToolCall| self.toolbox.get(&call.name).is_some_and(|tool| tool.spec().gate.last);
+        let is_made = |at: usize| refused.iter().all(|(place, _)| *place != at);
+        let last = calls.iter().enumerate().find(|(at, call)| is_made(*at) && ends(call)).map(|(at, _)| at);
+        if let Some(last) = last {
+            let after = (last + 1..calls.len()).filter(|at| is_made(*at)).collect::<Vec<_>>();
+            refused.extend(after.into_iter().map(|at| (at, AFTER_THE_LAST.to_owned())));
+            refused.sort_by_key(|(at, _)| *at);
+        }
+        refused
     }
 
     async fn say(&mut self, pieces: Vec<Piece>) -> Result<(), Halt> {

@@ -302,7 +302,7 @@ impl Driver {
         let (inner, toolbox) = (self.inner.clone(), self.toolbox.clone());
         async move {
             let (_, result) = inner.perform(&host, &toolbox, &order).await;
-            let ToolResult { verdict, content, state, images: _ } = result;
+            let ToolResult { verdict, content, state, images: _, ends: _ } = result;
             let code = match verdict {
                 Verdict::Done => {
                     let output = StepOutput { content, ..StepOutput::default() };

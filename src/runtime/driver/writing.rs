@@ -85,9 +85,11 @@ impl Driver {
             }
             let made = MadeRun::of(view.run, facts, after);
             self.claim.receipt(&made)?.into_iter().for_each(|receipt| desk.put(receipt));
+            self.inner.mark_failure(desk, owner, view)?;
             settle::beside(desk, owner, view, facts, self.first, (after, self.root()))
         };
         let first = self.inner.journal.append(&self.room, head, &all, fill).await?;
+        self.inner.failures.tell(view);
         let below: u64 = parts.iter().map(|part| width(&part.facts)).sum();
         Ok(first.saturating_add(below))
     }

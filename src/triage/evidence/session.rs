@@ -73,6 +73,38 @@ impl Board {
     }
 }
 
+impl Board {
+    /// The run of a session in which the message with this number of its transcript was said; `None` of a conversation
+    /// that was registered.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn run_behind(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        index: usize,
+    ) -> Result<Option<RunView>, Error> {
+        let Some(kind) = kind.conversation() else { return Ok(None) };
+        if self.conversation(id).await?.is_some_and(|found| found.kind == kind) {
+            return Ok(None);
+        }
+        let Some(found) = self.session(id).await? else { return Ok(None) };
+        let owner = self.documents.owner();
+        let mut before = 0_usize;
+        for run in self.runtime.runs(owner, &found.session.id).await? {
+            if run.parent.is_none() {
+                let view = self.runtime.view(owner, &run).await?;
+                before = before.saturating_add(transcript(&view).len());
+                if index < before {
+                    return Ok(Some(view));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// One run as a conversation: what was asked, said and done.
 fn transcript(view: &RunView) -> Vec<Said> {
     let mut said = vec![spoken(Speaker::User, &view.input.text, Some(view.created))];

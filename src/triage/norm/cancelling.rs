@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::prompting::of_run;
 use super::run::{NormRun, RunState, Stop};
 use super::sessions::{AgentSession, Cancelled, SessionStatus};
-use crate::domain::document::Tag;
+use crate::domain::document::{RecordKind, Tag, Tags};
 use crate::domain::id::{RunId, SessionId};
 use crate::domain::run::Command;
 use crate::runtime;
-use crate::runtime::documents::Changes;
+use crate::runtime::documents::{Changes, Document};
 use crate::triage::Board;
-use crate::triage::entry::{Actor, EntryType, Saying, of_issue};
+use crate::triage::entry::{Actor, CANCELLED_RUNS, EntryType, Saying, of_issue};
 use crate::triage::error::Error;
 
 /// How long an order to stop is waited for.
@@ -94,7 +95,8 @@ impl Board {
         let sessions = self.documents.all::<AgentSession>(here(of_issue(issue))).await?;
         let ids: Vec<Uuid> = sessions.iter().map(|session| session.id).collect();
         for id in &ids {
-            changes = changes.delete::<AgentSession>(&id.to_string());
+            let left = LeftSession { id: *id };
+            changes = changes.delete::<AgentSession>(&id.to_string()).put(&left);
         }
         Ok((changes, ids))
     }
@@ -102,23 +104,67 @@ impl Board {
     /// Takes the runtime's sessions away with what goes on in them.
     pub(in crate::triage) async fn end_sessions(&self, sessions: &[Uuid]) {
         for id in sessions {
-            match self.runtime.delete_session(self.owner(), &SessionId::from(*id), None).await {
-                Ok(_) | Err(runtime::Error::NoSession(_)) => {}
-                Err(error) => tracing::warn!(%error, session = %id, "a session of a deleted issue stays"),
+            if let Err(error) = self.end_session(*id).await {
+                tracing::warn!(%error, session = %id, "a session of a deleted issue stays until the next start");
             }
         }
+    }
+
+    async fn end_session(&self, id: Uuid) -> Result<(), Error> {
+        self.runtime.delete_session(self.owner(), &SessionId::from(id), None).await?;
+        Ok(self.documents.write(Changes::default().delete::<LeftSession>(&id.to_string())).await?)
+    }
+
+    /// Does the same for what a crash left of deleted issues.
+    pub(super) async fn end_left_sessions(&self) -> Result<(), Error> {
+        for left in self.documents.all::<LeftSession>(None).await? {
+            self.end_session(left.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A session whose issue is gone, and which has to go too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct LeftSession {
+    id: Uuid,
+}
+
+impl Document for LeftSession {
+    const KIND: RecordKind = RecordKind("triage_left_session");
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn tags(&self) -> Tags {
+        Tags { listed: true, ..Tags::default() }
     }
 }
 
 /// Says that a run was stopped, and those that waited behind it.
 pub(super) fn stopped(run: &NormRun) -> Saying {
-    let (by, runs) = match &run.stop {
-        Some(stop) => (Some(&stop.by), stop.runs.clone()),
-        None => (None, vec![run.id]),
-    };
+    let runs = run.stop.as_ref().map_or_else(|| vec![run.id], |stop| stop.runs.clone());
+    stopped_by(run, &runs)
+}
+
+/// Says that those were stopped that waited behind a run which was to be stopped with them, and ended by itself.
+pub(super) fn stopped_behind(run: &NormRun) -> Option<Saying> {
+    let stop = run.stop.as_ref()?;
+    let behind: Vec<Uuid> = stop.runs.iter().copied().filter(|id| *id != run.id).collect();
+    let first = *behind.first()?;
+    let mut saying = stopped_by(run, &behind).with("run_id", first.to_string());
+    if let Some(agent) = &mut saying.agent {
+        agent.run = Some(first);
+    }
+    Some(saying)
+}
+
+fn stopped_by(run: &NormRun, runs: &[Uuid]) -> Saying {
+    let by = run.stop.as_ref().map(|stop| &stop.by);
     let detail = by.map_or_else(|| "Stopped".to_owned(), |by| format!("Stopped by {}", by.label));
     let saying = of_run(EntryType::SessionStopped, run, detail);
     let runs: Vec<String> = runs.iter().map(Uuid::to_string).collect();
-    let saying = saying.with("cancelled_run_ids", runs).with("by", by.map(|by| by.id.clone()));
+    let saying = saying.with(CANCELLED_RUNS, runs).with("by", by.map(|by| by.id.clone()));
     Saying { actor: by.cloned().or(saying.actor.clone()), ..saying }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::toolbelt;
-use super::tools::NormTool;
+use super::tools::{NormTool, unknown};
 use crate::capability::{About, Capability, Contribution, Tool};
 use crate::triage::intent::Intent;
 use crate::triage::{Boards, Triage};
@@ -83,6 +83,7 @@ impl Capability for TriageCapability {
         Ok(Contribution {
             prompt: Some(intent.paragraph().into()),
             tools: toolbelt::all().into_iter().map(tool).collect(),
+            unknown: Some(unknown),
             ..Contribution::default()
         })
     }

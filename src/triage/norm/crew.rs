@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::NORM;
-use super::prompting::of_run;
+use super::prompting::{of_run, prompt_entry};
 use super::run::{NormRun, RunState, open, open_on};
 use super::sessions::AgentSession;
 use crate::domain::document::{RecordKind, Tags};
@@ -36,16 +36,12 @@ const BREATH: Duration = Duration::from_millis(500);
 
 /// The runs that are taken care of.
 pub(in crate::triage) struct Crew {
+    /// A run that shows no event for so long is given up.
+    pub(super) patience: Duration,
     seats: Arc<Semaphore>,
     /// By run: its issue, and what it is for.
     busy: Mutex<HashMap<Uuid, (Uuid, Intent)>>,
     noted: Mutex<HashSet<Owner>>,
-}
-
-impl Default for Crew {
-    fn default() -> Self {
-        Self { seats: Arc::new(Semaphore::new(SEATS)), busy: Mutex::default(), noted: Mutex::default() }
-    }
 }
 
 /// Says that an owner's board has, or had, runs: who to ask after a crash.
@@ -67,6 +63,12 @@ impl Document for Employer {
 }
 
 impl Crew {
+    /// One that gives up a run after so long without an event.
+    pub(in crate::triage) fn new(patience: Duration) -> Self {
+        let seats = Arc::new(Semaphore::new(SEATS));
+        Self { patience, seats, busy: Mutex::default(), noted: Mutex::default() }
+    }
+
     /// Notes that a board has runs, before its first is accepted.
     pub(super) async fn note(&self, board: &Board) -> Result<(), Error> {
         let owner = board.owner();
@@ -119,6 +121,7 @@ impl Triage {
         let employers = self.runtime().documents(&Owner::server()).all::<Employer>(None).await?;
         for employer in employers {
             let board = self.of(&employer.owner);
+            board.end_left_sessions().await?;
             let open = board.documents.all::<NormRun>(Some(open())).await?;
             let issues: HashSet<Uuid> = open.iter().map(|run| run.issue).collect();
             for issue in issues {
@@ -206,6 +209,10 @@ impl Board {
         if run.state == RunState::Running {
             return Ok(Some(run));
         }
+        if let Some(intent) = self.answers(&run).await?.filter(|intent| *intent != run.intent) {
+            run.intent = intent;
+            work.say_as(run.entry("prompt"), prompt_entry(&run)).await?;
+        }
         (run.state, run.started) = (RunState::Running, Some(work.now));
         let before = self.session_on(run.issue, run.session).await?;
         let session = AgentSession { updated: work.now, begun: true, ..before.clone() };
@@ -219,7 +226,19 @@ impl Board {
         Ok(Some(run))
     }
 
-    /// Starts the runtime's run; its first entry, or nothing if it cannot be started and has failed.
+    /// What the run was for whose question this one answers, if it does: it waited while the question was asked, so
+    /// nobody could know.
+    async fn answers(&self, run: &NormRun) -> Result<Option<Intent>, Error> {
+        if !run.may_answer {
+            return Ok(None);
+        }
+        let session = self.session_on(run.issue, run.session).await?;
+        let runs = self.runs_of(&session).await?;
+        let before = runs.iter().rev().find(|other| other.place < run.place && other.started.is_some());
+        Ok(before.filter(|before| before.state == RunState::AwaitingInput).map(|before| before.intent))
+    }
+
+    /// Starts the runtime's run; its first entry, or nothing if it is over without having been started.
     async fn launch(&self, run: &NormRun) -> Result<Option<u64>, Error> {
         let profile = match self.norm_profile().await {
             Ok(profile) => profile,
@@ -235,20 +254,35 @@ impl Board {
             component,
             session: Some(SessionId::from(run.session)),
             user: None,
-            input: Input { text: self.briefing(run).await?, ..Input::default() },
-            options: RunOptions::default(),
+            input: Input { text: run.prompt.clone(), ..Input::default() },
+            options: RunOptions { context: Some(self.briefing(run).await?), ..RunOptions::default() },
             on_second_message: Some(OnSecondMessage::Enqueue),
         };
         let spec = profile.fitted(run.issue, run.intent);
-        match self.runtime.start_as(self.owner(), order, RunId(run.id), spec).await {
+        // Whoever deletes the issue, or stops the run, finds either a run that never begins or one to end.
+        let turn = self.desk.leave(run.issue).await;
+        let Some(stop) = self.norm_run(run.id).await?.map(|run| run.stop) else { return Ok(None) };
+        if stop.is_some() {
+            drop(turn);
+            return self.stop_unstarted(run).await.map(|()| None);
+        }
+        let started = self.runtime.start_as(self.owner(), order, RunId(run.id), spec).await;
+        drop(turn);
+        match started {
             Ok(started) => Ok(Some(started.first)),
-            Err(error @ (runtime::Error::Unavailable(_) | runtime::Error::Internal)) => Err(error.into()),
+            Err(error) if may_pass(&error) => Err(error.into()),
             Err(error) => {
-                self.fail(run, Failure::new("not_started", error.to_string())).await?;
+                self.fail(run, Failure::new("internal", error.to_string())).await?;
                 Ok(None)
             }
         }
     }
+}
+
+/// Whether a run can be started later that cannot be now: what was accepted is not dropped.
+fn may_pass(error: &runtime::Error) -> bool {
+    use runtime::Error::{Busy, Full, Internal, Unavailable};
+    matches!(error, Unavailable(_) | Full | Internal | Busy { .. })
 }
 
 fn unpoisoned<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

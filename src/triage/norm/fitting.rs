@@ -101,7 +101,7 @@ fn built_in(id: ComponentId, model: crate::domain::id::ModelName) -> AgentSpec {
         tools: Vec::new(),
         history_runs: HISTORY_RUNS,
         session_state: Object::new(),
-        limits: Limits::default(),
+        limits: Limits { model_calls: 32, seconds: 600, ..Limits::default() },
         on_second_message: OnSecondMessage::default(),
         in_doubt: InDoubt::default(),
         on_disconnect: OnDisconnect::default(),

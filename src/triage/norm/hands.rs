@@ -10,6 +10,7 @@ mod writing;
 use uuid::Uuid;
 
 use super::run::NormRun;
+use crate::domain::id::RunId;
 use crate::triage::Board;
 use crate::triage::document::TriageDocument;
 use crate::triage::error::Error;
@@ -41,6 +42,15 @@ impl Reading {
 
     fn issue(&self) -> Uuid {
         self.run.issue
+    }
+
+    /// Whether the run was told of a content: in its snapshot, or by a tool.
+    async fn has_seen(&self, hash: &str) -> Result<bool, Error> {
+        let runtime = self.board.runtime();
+        let run = runtime.run(self.board.owner(), RunId(self.run.id)).await?;
+        let view = runtime.view(self.board.owner(), &run).await?;
+        let told = view.calls().filter_map(|call| call.result.as_ref()).map(|result| &result.content);
+        Ok(view.options.context.iter().chain(told).any(|text| text.contains(hash)))
     }
 
     /// One of the documents the issue is about: no other may be read.

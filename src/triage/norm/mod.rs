@@ -7,10 +7,12 @@
 
 mod cancelling;
 mod capability;
+mod codes;
 mod crew;
 mod fitting;
 mod hands;
 mod prompting;
+mod recording;
 mod replay;
 mod reports;
 mod run;

@@ -88,8 +88,10 @@ impl Board {
 
     fn run_of(&self, session: &AgentSession, runs: &[NormRun], new: NewPrompt, work: &Work) -> NormRun {
         let NewPrompt { asked: Asked { intent, text }, raw, via, by } = new;
+        let may_answer = intent.is_none();
         let intent = intent.or_else(|| asking(runs)).unwrap_or(Intent::Fix);
         NormRun {
+            may_answer,
             id: self.runtime.fresh(),
             issue: session.issue,
             session: session.id,
@@ -132,7 +134,7 @@ fn may_wait(runs: &[NormRun]) -> Result<(), Error> {
     })
 }
 
-fn prompt_entry(run: &NormRun) -> Saying {
+pub(super) fn prompt_entry(run: &NormRun) -> Saying {
     let saying = of_run(EntryType::Prompt, run, run.prompt.clone());
     let saying = Saying { actor: Some(run.by.clone()), ..saying };
     saying.with("raw_detail", run.raw.as_str()).with("via", run.via.as_str())

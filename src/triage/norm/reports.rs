@@ -66,8 +66,16 @@ pub(super) fn artifact(view: &RunView, call: &Call, id: Uuid) -> Option<(String,
 
 /// The turns a run has replayed: what was said then, and what would be said now.
 fn replays(view: &RunView) -> Value {
-    const SHOWN: [&str; 7] =
-        ["document_id", "version_number", "resource_link_id", "message_index", "asked", "before", "after"];
+    const SHOWN: [&str; 8] = [
+        "document_id",
+        "version_number",
+        "resource_link_id",
+        "message_index",
+        "asked",
+        "before",
+        "after",
+        "tool_calls",
+    ];
     let replayed = view.calls().filter(|call| call.call.name == "replay_turn").filter_map(done);
     let shown = |one: Value| -> Value {
         let field = |name: &str| (name.to_owned(), one.get(name).cloned().unwrap_or_default());

@@ -47,7 +47,7 @@ words! {
     }
 }
 
-/// A run of Norm. Its intent is said once, when it is accepted, and nothing changes it.
+/// A run of Norm. Its intent is settled when it begins, and nothing changes it then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NormRun {
     /// Names it, here and in the runtime.
@@ -58,6 +58,10 @@ pub struct NormRun {
     pub session: Uuid,
     /// What it is for.
     pub intent: Intent,
+    /// Whether nobody said what for: where the run before it ended with a question, it answers that, and is for what
+    /// that was for.
+    #[serde(default)]
+    pub may_answer: bool,
     /// What reaches Norm.
     pub prompt: String,
     /// What was sent.

@@ -8,7 +8,7 @@ use super::sessions::{AgentSession, SessionStatus};
 use super::{NAME, profile_id};
 use crate::domain::time::Timestamp;
 use crate::triage::Board;
-use crate::triage::document::{TriageDocument, Version};
+use crate::triage::document::{TriageDocument, Version, VersionStatus};
 use crate::triage::error::Error;
 use crate::triage::issue::AgentWork;
 use crate::triage::moment::written;
@@ -73,22 +73,21 @@ impl Board {
         Ok(draft_shown(&document, &draft))
     }
 
-    /// Has the issue show its draft as it stands now; after somebody changed it by hand.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn show_draft(&self, issue: Uuid) -> Result<(), Error> {
-        let mut work = match self.work(issue).await {
-            Err(Error::NotFound(_)) => return Ok(()),
-            work => work?,
+    /// Has the issue show its newest open draft, as it is once this version is written.
+    pub(in crate::triage) async fn show_changed_draft(
+        &self,
+        work: &mut Work,
+        version: &Version,
+    ) -> Result<(), Error> {
+        let drafts = self.drafts_for(work.main.issue.id).await?.into_iter().map(|draft| draft.value);
+        let mut drafts: Vec<Version> = drafts.filter(|draft| draft.id != version.id).collect();
+        drafts.extend(Some(version).filter(|version| version.status == VersionStatus::Draft).cloned());
+        let newest = drafts.into_iter().max_by_key(|draft| (draft.created, draft.id.clone()));
+        let shown = match newest {
+            Some(draft) => draft_shown(&*self.document(&draft.document).await?, &draft),
+            None => Value::Null,
         };
-        let draft = self.draft_shown(issue).await?;
-        if let Some(Value::Object(session)) = &mut work.main.issue.agent.latest_session {
-            session.insert("draft_version".into(), draft);
-        }
-        if work.main.is_changed() {
-            work.save().await?;
-        }
+        work.main.issue.agent.show_draft(shown);
         Ok(())
     }
 }

@@ -3,16 +3,17 @@
 //! Each entry's id follows from the run and what it is about, and with it is written how far the log was told: so a
 //! crash in between repeats nothing and leaves nothing out. A run's last fact makes its one closing entry.
 
-use std::time::Duration;
-
 use futures::StreamExt;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::cancelling::stopped;
+use super::cancelling::{stopped, stopped_behind};
+use super::codes;
 use super::prompting::of_run;
 use super::reports;
 use super::run::{NormRun, RunState};
+use super::sessions::AgentSession;
+use super::tools::DENIED;
 use crate::domain::fact::{Entry, Fact, Failure, Outcome, Seq};
 use crate::domain::id::{CallId, RunId, SessionId};
 use crate::domain::message::Usage;
@@ -24,10 +25,10 @@ use crate::triage::Board;
 use crate::triage::entry::{EntryType, Saying};
 use crate::triage::error::Error;
 
-/// A run that shows no event for so long is given up.
-const WATCHDOG: Duration = Duration::from_mins(10);
-/// What it is told then.
-const STALLED: &str = "nothing happened for 10 minutes";
+/// What a run is told that shows no event for too long.
+const STALLED: &str = "nothing happened for too long";
+/// What a run is told that waits for a person: there is none who could answer.
+const UNANSWERED: &str = "a tool waits for somebody, and nobody can answer it here";
 /// Longest text of an entry, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 /// Longest beginning of a result that is shown, in characters.
@@ -55,7 +56,7 @@ impl Board {
         let mut tail = std::pin::pin!(tail);
         let mut view: Option<RunView> = None;
         loop {
-            let Ok(next) = tokio::time::timeout(WATCHDOG, tail.next()).await else {
+            let Ok(next) = tokio::time::timeout(self.crew.patience, tail.next()).await else {
                 self.tell_to_stop(run.id, STALLED).await?;
                 continue;
             };
@@ -71,7 +72,7 @@ impl Board {
             follow(&mut view, &entry);
             let Some(view) = &view else { continue };
             if let Fact::Paused { .. } = &entry.fact {
-                self.tell_to_stop(run.id, "a tool waits for somebody, and nobody can answer it here").await?;
+                self.tell_to_stop(run.id, UNANSWERED).await?;
             }
             let Some(current) = self.norm_run(run.id).await? else { return Ok(()) };
             let Some(news) = news(&current, view, &entry) else { continue };
@@ -101,7 +102,12 @@ impl Board {
             (run.state, run.failure, run.finished) = (state, failure, Some(at));
         }
         work.write(|changes| changes.put(&run));
-        if is_end || news.draft {
+        if is_end {
+            let session = self.session_on(run.issue, run.session).await?;
+            let session = AgentSession { updated: work.now, ..session };
+            work.write(|changes| changes.put(&session));
+            self.show_agent(&mut work, Some(&session), Some(&run)).await?;
+        } else if news.draft {
             self.show_agent(&mut work, None, Some(&run)).await?;
         }
         work.save().await.map(drop)
@@ -109,12 +115,28 @@ impl Board {
 
     /// Ends a run that could not be started.
     pub(super) async fn fail(&self, run: &NormRun, failure: Failure) -> Result<(), Error> {
+        self.end_unstarted(run, Some(codes::told(&failure))).await
+    }
+
+    /// Ends a run that somebody stopped before it was started.
+    pub(super) async fn stop_unstarted(&self, run: &NormRun) -> Result<(), Error> {
+        self.end_unstarted(run, None).await
+    }
+
+    async fn end_unstarted(&self, run: &NormRun, failure: Option<Failure>) -> Result<(), Error> {
         let mut work = self.work(run.issue).await?;
         let Some(mut run) = self.norm_run(run.id).await?.filter(|run| !run.state.is_over()) else {
             return Ok(());
         };
-        work.say_as(run.entry("closing"), failed(&run, &failure)).await?;
-        (run.state, run.failure, run.finished) = (RunState::Failed, Some(failure), Some(work.now));
+        let (state, last) = match &failure {
+            Some(failure) => (RunState::Failed, failed(&run, failure)),
+            None => (RunState::Cancelled, stopped(&run)),
+        };
+        work.say_as(run.entry("closing"), last).await?;
+        if let Some(behind) = stopped_behind(&run).filter(|_| state != RunState::Cancelled) {
+            work.say_as(run.entry("stopped"), behind).await?;
+        }
+        (run.state, run.failure, run.finished) = (state, failure, Some(work.now));
         work.write(|changes| changes.put(&run));
         self.show_agent(&mut work, None, Some(&run)).await?;
         work.save().await.map(drop)
@@ -185,8 +207,12 @@ fn action(run: &NormRun, call: &Call) -> (Uuid, Saying) {
         },
     };
     // Arguments that do not fit are a mistake, not a thing that is forbidden.
-    let is_mistake = state == "denied" && error.is_some_and(|why| why.starts_with("The arguments of"));
-    let state = if is_mistake { "failed" } else { state };
+    let is_denied = error.is_some_and(|why| why.starts_with(&format!(r#"{{"error":"{DENIED}""#)));
+    let state = match state {
+        "denied" if error.is_some_and(|why| why.starts_with("The arguments of")) => "failed",
+        "failed" if is_denied => "denied",
+        state => state,
+    };
     let preview =
         call.result.as_ref().map(|result| result.content.chars().take(MAX_PREVIEW).collect::<String>());
     let times = call.started.zip(call.finished);
@@ -226,26 +252,37 @@ fn closing(run: &NormRun, view: &RunView, outcome: &Outcome, at: Timestamp) -> N
         })
         .collect();
     let question = reports::question(view);
+    let failing = |failure: Failure| {
+        let last = failed(run, &failure);
+        (RunState::Failed, Some(failure), last)
+    };
     let (state, failure, last) = match outcome {
         Outcome::Completed => {
             let state = if question.is_some() { RunState::AwaitingInput } else { RunState::Completed };
             (state, None, response(run, view, question))
         }
-        Outcome::Failed(failure) => (RunState::Failed, Some(failure.clone()), failed(run, failure)),
+        Outcome::Failed(failure) => failing(codes::told(failure)),
         Outcome::Cancelled { reason } if reason == STALLED => {
-            let failure = Failure::new("timeout", STALLED).retryable();
-            (RunState::Failed, Some(failure.clone()), failed(run, &failure))
+            failing(Failure::new("run_timeout", STALLED).retryable())
+        }
+        Outcome::Cancelled { reason } if reason == UNANSWERED => {
+            failing(Failure::new("internal", UNANSWERED))
         }
         Outcome::Cancelled { .. } => (RunState::Cancelled, None, stopped(run)),
     };
     sayings.push((run.entry("closing"), last));
+    if state != RunState::Cancelled {
+        sayings.extend(stopped_behind(run).map(|saying| (run.entry("stopped"), saying)));
+    }
     News { sayings, end: Some(End { state, failure, at }), draft: true }
 }
 
 fn response(run: &NormRun, view: &RunView, question: Option<(String, Value)>) -> Saying {
     let Usage { input, output, .. } = view.usage();
     let awaits = question.is_some();
-    let (text, options) = question.unwrap_or_else(|| (view.answer(), Value::Null));
+    // What was said beside calls has entries of its own.
+    let last = || view.turns.last().map(|turn| turn.text.clone()).unwrap_or_default();
+    let (text, options) = question.unwrap_or_else(|| (last(), Value::Null));
     let saying = cut(run, EntryType::Response, &text)
         .with("awaiting_input", awaits)
         .with("usage", serde_json::json!({ "input_tokens": input, "output_tokens": output }));

@@ -49,7 +49,7 @@ impl Intent {
 }
 
 /// A tool takes no longer than this; one that asks a model may.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MODEL_PATIENCE: Duration = Duration::from_mins(3);
 
 /// A tool: its class and how models are told of it.
@@ -73,7 +73,8 @@ fn tool(class: Class, name: &str, description: &str, properties: Value, required
     });
     let timeout = if name == "replay_turn" { MODEL_PATIENCE } else { PATIENCE };
     let (name, description) = (name.to_owned(), description.to_owned());
-    Listed { class, spec: ToolSpec { name, description, parameters, effect, timeout, gate: Gate::default() } }
+    let gate = Gate { last: name == ASK_USER, ..Gate::default() };
+    Listed { class, spec: ToolSpec { name, description, parameters, effect, timeout, gate } }
 }
 
 fn text(about: &str) -> Value {
@@ -145,7 +146,8 @@ fn reading() -> Vec<Listed> {
             Read,
             "replay_turn",
             "Puts a recorded turn to the agent as a version of its document defines it: what was said then, and what \
-             would be said now. Nothing is stored.",
+             would be said now. No tool is called: a call that was recorded has its recorded result, another is \
+             refused and marked. Nothing is stored.",
             json!({
                 "document_id": document(), "version": version("Which version"),
                 "resource_link_id": text("The conversation"), "message_index": number("The turn, from 0"),
@@ -239,6 +241,7 @@ fn writing() -> Vec<Listed> {
             json!({
                 "call_id": text("The call"), "type": text("What sort of moment"), "note": text("Why"),
                 "message_index": number("The turn, from 0"), "message_text": text("What was said"),
+                "node_id": text("Where in a flow"), "node_name": text("What that place is called"),
             }),
             &["call_id", "type"],
         ),

@@ -11,10 +11,13 @@ use super::run::NormRun;
 use super::toolbelt::{Class, Listed};
 use crate::capability::{Invocation, Tool};
 use crate::domain::Object;
-use crate::domain::tool::{ASK_USER, ToolResult, ToolSpec, Verdict};
+use crate::domain::tool::{ASK_USER, NOT_ANSWERED, ToolResult, ToolSpec};
 use crate::triage::Board;
 use crate::triage::error::Error;
 use crate::triage::intent::Intent;
+
+/// What the model reads of a call its run may not make.
+pub(super) const DENIED: &str = "permission_denied";
 
 /// A tool of a run on an issue.
 pub(super) struct NormTool {
@@ -59,6 +62,7 @@ impl Tool for NormTool {
             Class::Write => write(name, board, run, &call).await,
         };
         match done {
+            Ok(Some(_)) if name == ASK_USER => ToolResult::done(NOT_ANSWERED),
             Ok(Some(made)) => ToolResult::done(made.to_string()),
             Ok(None) => self.denied(),
             Err(error) => {
@@ -70,13 +74,15 @@ impl Tool for NormTool {
 
 impl NormTool {
     fn denied(&self) -> ToolResult {
-        let (name, intent) = (&self.listed.spec.name, self.intent);
-        let message = format!("`{name}` is not for a run that is to {intent}");
-        ToolResult::new(
-            Verdict::Refused,
-            json!({ "error": "permission_denied", "message": message }).to_string(),
-        )
+        let message = format!("`{}` is not for a run that is to {}", self.listed.spec.name, self.intent);
+        // It is no mistake of the kind that ends a run when it comes again and again.
+        ToolResult::failed(json!({ "error": DENIED, "message": message }).to_string())
     }
+}
+
+/// What the model reads that calls a tool there is not.
+pub(super) fn unknown(name: &str) -> String {
+    json!({ "error": DENIED, "message": format!("there is no tool `{name}`") }).to_string()
 }
 
 fn code(error: &Error) -> &'static str {
@@ -106,6 +112,11 @@ impl<'a> Given<'a> {
 
     fn value(&self, name: &str) -> Value {
         self.0.get(name).cloned().unwrap_or(Value::Null)
+    }
+
+    /// A list; none is an empty one.
+    fn list(&self, name: &str) -> Value {
+        self.0.get(name).filter(|list| list.is_array()).cloned().unwrap_or_else(|| json!([]))
     }
 
     /// A version, by number or word.
@@ -144,7 +155,7 @@ async fn read(name: &str, hands: &Reading, arguments: &Object) -> Result<Option<
             let times = given.number("runs").unwrap_or(1);
             hands.replay_turn(document, &version, given.text("resource_link_id"), index, times).await?
         }
-        ASK_USER => json!({ "asked": true, "note": "End your turn now. The answer is your next message." }),
+        ASK_USER => Value::Null,
         _ => return Ok(None),
     };
     Ok(Some(made))
@@ -156,10 +167,10 @@ async fn report(name: &str, board: Board, run: NormRun, arguments: &Object) -> R
     let made = match name {
         "report_verification" => {
             let (document, verdict) = (given.text("document_id"), given.text("verdict"));
-            hands.verification(document, verdict, given.text("summary"), given.value("checks")).await?
+            hands.verification(document, verdict, given.text("summary"), given.list("checks")).await?
         }
         "report_diagnosis" => {
-            let (confidence, suggestions) = (given.value("confidence"), given.value("suggestions"));
+            let (confidence, suggestions) = (given.value("confidence"), given.list("suggestions"));
             Reporting::diagnosis(given.text("root_cause"), confidence, suggestions)
         }
         _ => return Ok(None),

@@ -281,6 +281,7 @@ impl Stage {
             queue_depth: 16,
             most_at_once: 1000,
             pieces_may_be_lost,
+            failures_are_kept: false,
         };
         Runtime::open(parts).await.unwrap()
     }

@@ -196,12 +196,16 @@ impl Reading {
         let document = self.document(id).await?;
         let which = self.which(id, version).await?;
         let (version, content) = self.board.version_with_content(&document, which).await?;
-        let said = self.said(&self.link(link).await?).await?.ok_or(Error::NotFound("Conversation"))?;
-        let replayed = self.board.replay(&document, &content, &said, index, times).await?;
+        let found = self.link(link).await?;
+        let said = self.said(&found).await?.ok_or(Error::NotFound("Conversation"))?;
+        let run = self.board.run_behind(found.resource_type, &found.resource_id, index).await?;
+        let speaker = self.board.speaker_of(&document, &content, run.as_ref()).await?;
+        let replayed = self.board.replay(&speaker, &said, index, times).await?;
         Ok(json!({
             "document_id": id, "version_number": version.number, "content_hash": version.content_hash,
             "resource_link_id": link, "message_index": index,
             "asked": replayed.asked, "before": replayed.before, "after": replayed.after,
+            "tool_calls": replayed.tool_calls,
         }))
     }
 }

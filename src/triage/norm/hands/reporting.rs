@@ -9,7 +9,8 @@ use crate::triage::error::Error;
 use crate::triage::form::Word;
 
 impl Reporting {
-    /// Ties a verdict to the issue's draft as it is now.
+    /// Ties a verdict to the issue's draft as it is now, which the run must know: what somebody made of it since was not
+    /// looked at.
     pub(in crate::triage::norm) async fn verification(
         &self,
         id: &str,
@@ -24,6 +25,10 @@ impl Reporting {
             known.ok_or_else(|| Error::invalid("verdict", "must be pass, fail or inconclusive"))?;
         let draft = reading.board.open_draft(reading.issue(), id).await?.ok_or(Error::NotFound("Version"))?;
         let (run, hash) = (reading.run.id.to_string(), draft.content_hash.clone());
+        if !reading.has_seen(&hash).await? {
+            let message = "The draft is another than the one you know. Read it, and judge it as it is now.";
+            return Err(Error::conflict("stale_draft", message));
+        }
         let which = WhichVersion::Number(draft.number);
         let noted = reading.board.note_verification(id, which, *verdict, &run, &hash).await?;
         Ok(json!({

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::Writing;
 use crate::domain::Object;
-use crate::triage::documents::WhichVersion;
 use crate::triage::drafts::DraftEdit;
 use crate::triage::error::Error;
 use crate::triage::flag::Mark;
@@ -42,12 +41,8 @@ impl Writing {
     pub(in crate::triage::norm) async fn discard_draft(&self, id: &str) -> Result<Value, Error> {
         let reading = &self.reading;
         reading.document(id).await?;
-        let Some(draft) = reading.board.open_draft(reading.issue(), id).await? else {
-            return Ok(json!({ "document_id": id, "discarded": null }));
-        };
-        let which = WhichVersion::Number(draft.number);
-        let given_up = reading.board.discard(id, which).await?;
-        Ok(json!({ "document_id": id, "discarded": given_up.number }))
+        let number = reading.board.discard_for(reading.issue(), id, &self.key).await?;
+        Ok(json!({ "document_id": id, "discarded": number }))
     }
 
     /// Changes status, severity or category; what is over is for people to say.
