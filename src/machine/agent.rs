@@ -19,13 +19,6 @@ const MAX_REFUSED_IN_A_ROW: usize = 3;
 /// A question that took the process down so often is not asked again.
 const MAX_INTERRUPTIONS: usize = 3;
 
-/// How a model's answer came, beside what it wants called.
-struct Answered {
-    finish: Finish,
-    usage: Usage,
-    provider_id: Option<String>,
-}
-
 /// Decides for one run of an agent.
 #[derive(Debug, Clone)]
 pub struct AgentMachine {
@@ -190,8 +183,6 @@ impl AgentMachine {
         let asked: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
         let tool_calls = self.with_fresh_ids(tool_calls);
         let named: Vec<CallId> = tool_calls.iter().map(|call| call.id.clone()).collect();
-        let made = last.and_then(|last| asked.iter().position(|call| call == last));
-        let made = made.map_or(asked.len(), |last| last.saturating_add(1));
         let waits = asked.iter().map(|call| gated.contains(call));
         let mut facts = Vec::with_capacity(named.len().saturating_add(2));
         let wants_more = !named.is_empty() || self.view.has_unread_message();
@@ -425,12 +416,6 @@ fn id_of(call: &Call) -> CallId {
 
 fn is_approval(answer: &Answer) -> bool {
     matches!(answer.decision, Decision::Approved { .. })
-}
-
-/// What is said of a call that comes after one the run ends with.
-fn never_made(call: &CallId) -> Fact {
-    let message = "not called: the run ends with a call before it";
-    Fact::ToolFinished { call: call.clone(), result: ToolResult::new(Verdict::Cancelled, message) }
 }
 
 /// What is said of a call whose run ends before it does.

@@ -83,14 +83,14 @@ pub struct Changes {
 }
 
 /// Something to be taken away.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Gone {
     owner: Option<Owner>,
     kind: RecordKind,
     id: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Draft {
     /// Whose, if it is not whoever writes.
     owner: Option<Owner>,

@@ -198,7 +198,6 @@ fn answered(calls: &[(u8, bool)], tokens: u8) -> News {
     let call =
         |(number, _): &(u8, bool)| ToolCall { id: id(number), name: "delete".into(), arguments: "{}".into() };
     News::ModelAnswered {
-        last: None,
         tool_calls: calls.iter().map(call).collect(),
         gated: calls.iter().filter(|(_, gated)| *gated).map(|(number, _)| id(number)).collect(),
         refused: Vec::new(),

@@ -80,10 +80,10 @@ mod triage_issues;
 mod triage_links;
 mod triage_mcp;
 mod triage_norm;
-mod triage_scale;
 mod triage_read_only;
 mod triage_replays;
 mod triage_runs;
+mod triage_scale;
 mod triage_verification;
 // The triage surface: evidence and documents.
 mod triage_documents;

@@ -41,7 +41,6 @@ pub(super) fn all(egress: &Egress) -> Vec<Arc<dyn Capability>> {
         Arc::new(placeholder::Placeholder::noop()),
         Arc::new(placeholder::Placeholder::research()),
         Arc::new(placeholder::Placeholder::sandbox()),
-        Arc::new(placeholder::Placeholder::session_schedule()),
         Arc::new(sample_data::SampleData::new()),
         Arc::new(session_sql_database::SessionSqlDatabase::new()),
         Arc::new(session_state::SessionState::new()),

@@ -29,15 +29,6 @@ impl Placeholder {
         )
     }
 
-    /// `session_schedule`.
-    pub(super) fn session_schedule() -> Self {
-        Self::announced(
-            About::new("session_schedule", "Session Schedule", "Sends messages to a session at set times.")
-                .listed("Productivity", "calendar-clock")
-                .featuring(&["schedules"]),
-        )
-    }
-
     fn announced(about: About) -> Self {
         Self(About { status: CapabilityStatus::ComingSoon, ..about })
     }

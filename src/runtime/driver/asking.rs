@@ -10,7 +10,7 @@ use super::{Driver, Halt, out_of_time};
 use crate::domain::fact::{Fact, Failure, Piece};
 use crate::domain::id::ModelName;
 use crate::domain::message::ModelCall;
-use crate::domain::tool::{Gate, ToolCall};
+use crate::domain::tool::ToolCall;
 use crate::llm::{Answer, Chunk};
 use crate::machine::News;
 use crate::runtime::settle;

@@ -56,7 +56,8 @@ impl Recorded {
         let said =
             Message::Assistant { text: String::new(), reasoning: String::new(), tool_calls: vec![call] };
         let content = self.content().unwrap_or_default();
-        Some(vec![said, Message::Tool { call: id, name: self.tool.clone(), content, error: false }])
+        let (name, images) = (self.tool.clone(), Vec::new());
+        Some(vec![said, Message::Tool { call: id, name, content, images, error: false }])
     }
 }
 

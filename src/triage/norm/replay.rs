@@ -166,6 +166,7 @@ impl AgentSpeaker {
                     content: result.unwrap_or_else(|| {
                         json!({ "error": "not_recorded", "message": NOT_RECORDED }).to_string()
                     }),
+                    images: Vec::new(),
                     error: !is_recorded,
                 });
             }
