@@ -431,9 +431,12 @@ async fn after_a_crash_a_helper_that_was_done_is_not_asked_again() {
     assert_eq!(told, ["Nine.", "Seven."]);
 }
 
+/// An id, what it needs, and its tools with their parameters.
+type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
 /// The ids of the table of section 9.3, what they need, and their tools with their parameters; those that must be given
 /// are marked.
-const TABLE: &[(&str, &[&str], &[(&str, &str)])] = &[
+const TABLE: &[Row] = &[
     ("noop", &[], &[]),
     ("current_time", &[], &[("get_current_time", "timezone format")]),
     (

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::client_tools;
 use super::event::{Context, EventId};
 use super::fold::{Fold, Sink, without_bytes};
 use super::kind::Kind;
 use super::parts::{self, Shown};
-use super::{client_tools, failure};
 use crate::api::everruns::ids::{self, EXEC, PublicId};
 use crate::api::everruns::models;
-use crate::domain::fact::{Fact, Failure, INTERRUPTED, Outcome};
+use crate::domain::fact::{Fact, Failure, INTERRUPTED};
 use crate::domain::id::CallId;
 use crate::domain::message::{Finish, Input, Message};
 use crate::domain::run::Status;

@@ -1,8 +1,8 @@
 //! How a turn ends: completed, failed or cancelled, and the session idle again.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Turn, generation, input_message, metadata, millis, output_message, present, shown};
+use super::{Turn, generation, input_message, metadata, millis, output_message, present, shown};
 use crate::api::everruns::events::fold::{Fold, Sink};
 use crate::api::everruns::events::kind::Kind;
 use crate::api::everruns::events::{failure, parts};
