@@ -14,6 +14,7 @@
 )]
 
 mod args;
+mod conversations;
 mod dice;
 mod disk;
 mod disk_faults;
@@ -62,6 +63,7 @@ fn promises() -> Vec<Promise> {
         Promise::new("idle", (500, 9_000), idle::idle),
         Promise::new("mixed", (10, 1_800), mixed::mixed),
         Promise::new("resumes", (40, 1000), resumes::resumes),
+        Promise::new("conversations", (2, 100), conversations::conversations),
         Promise::new("loops", (2, 100), loops::loops),
         Promise::new("effects", (5, 100), effects::effects),
     ]
