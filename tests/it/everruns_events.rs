@@ -264,8 +264,7 @@ async fn one_turn_at_a_time(server: &Server, talk: &Talk) {
 #[tokio::test]
 async fn after_a_crash_the_turn_that_had_begun_ends_before_those_that_waited_begin() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model = ModelServer::answering(move |_| Reply::Gated(vec![], held.clone(), words("Yes."))).await;
+    let model = ModelServer::holding(&gate).await;
     let mut server =
         Setup::default().config("default_model = \"test/model\"").model(&model.url()).start().await;
     // Many sessions, because of messages that come at once any may be the first in the log.

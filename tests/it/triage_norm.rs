@@ -113,9 +113,7 @@ async fn a_mention_in_a_comment_sets_norm_to_work_and_the_latest_session_is_made
 #[tokio::test]
 async fn prompts_wait_for_their_turn_and_all_of_a_session_can_be_stopped() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model =
-        ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
+    let model = ModelServer::holding(&gate).await;
     let (_server, member) = served(&model).await;
     let issue = member.open(json!({})).await;
     let id = session(&member, &issue).await;

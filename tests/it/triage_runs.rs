@@ -136,9 +136,7 @@ async fn runs_that_mend_an_issue_go_one_after_the_other_and_others_beside_them()
 #[tokio::test]
 async fn eight_runs_go_at_once_and_the_next_when_one_is_over() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model =
-        ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
+    let model = ModelServer::holding(&gate).await;
     let (server, member) = served(&model).await;
     let mut issues = Vec::new();
     for _ in 0..10 {
@@ -207,9 +205,7 @@ async fn the_latest_session_is_the_newest_one_and_its_name_stands_for_none_elsew
 #[tokio::test]
 async fn a_stop_is_the_closing_entry_of_every_run_it_stopped() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model =
-        ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
+    let model = ModelServer::holding(&gate).await;
     let (_server, member) = served(&model).await;
     let issue = member.open(json!({})).await;
     let id = session(&member, &issue).await;
@@ -305,9 +301,7 @@ async fn a_run_in_which_nothing_happens_is_given_up() {
 #[tokio::test]
 async fn a_run_that_takes_the_server_down_again_and_again_is_given_up() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model =
-        ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
+    let model = ModelServer::holding(&gate).await;
     let (mut server, ours) = served(&model).await;
     let issue = ours.open(json!({})).await;
     prompted(&ours, &issue, "latest", "/status").await;
@@ -337,9 +331,7 @@ async fn runtime_sessions(server: &Server) -> Vec<Value> {
 #[tokio::test]
 async fn an_issue_that_is_deleted_takes_its_run_along_wherever_that_stands() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let model =
-        ModelServer::answering(move |_| Reply::Gated(words("Half"), held.clone(), words("whole."))).await;
+    let model = ModelServer::holding(&gate).await;
     let (mut server, ours) = served(&model).await;
     let issue = ours.open(json!({})).await;
     prompted(&ours, &issue, "latest", "mend it").await;

@@ -160,6 +160,12 @@ impl ModelServer {
         Self::play(Box::new(move |request| Some(decide(request)))).await
     }
 
+    /// Says half of each answer, and the rest when the gate is open.
+    pub(crate) async fn holding(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::answering(move |_| Reply::Gated(words("Half"), gate.clone(), words("whole."))).await
+    }
+
     async fn play(script: Answering) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
