@@ -109,13 +109,13 @@ impl Hooks {
         refused
     }
 
-    /// What is kept of a result. Its changes of the session's state stay.
+    /// What is kept of a result. Its changes of the session's state stay, and whether the run ends with it.
     pub fn after_call(&self, call: &ToolCall, result: ToolResult) -> ToolResult {
         self.0.iter().fold(result, |mut result, hook| {
-            let state = std::mem::take(&mut result.state);
+            let (state, ends) = (std::mem::take(&mut result.state), result.ends);
             let kept = guarded(|| hook.after_call(call, result));
             let kept = kept.unwrap_or_else(|failed| ToolResult::failed(failed.to_string()));
-            ToolResult { state, images: kept.images, ..ToolResult::new(kept.verdict, kept.content) }
+            ToolResult { state, ends, images: kept.images, ..ToolResult::new(kept.verdict, kept.content) }
         })
     }
 
@@ -227,7 +227,8 @@ mod tests {
         let refused = hooks.before_calls(&mut calls);
         assert_eq!(refused, [Refusal { at: 0, reason: "c refuses ab".into() }]);
         assert_eq!(calls.map(|call| call.arguments), [r#"{"said":"ab"}"#, r#"{"said":"-abc"}"#]);
-        assert_eq!(hooks.after_call(&call("{}"), ToolResult::done("x")), ToolResult::done("xabc"));
+        let last = |content| ToolResult { ends: true, ..ToolResult::done(content) };
+        assert_eq!(hooks.after_call(&call("{}"), last("x")), last("xabc"));
     }
 
     #[test]
