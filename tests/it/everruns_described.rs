@@ -255,3 +255,21 @@ async fn callers_keys_and_pictures() {
     seen(&server, &["/images"]).await;
     delete(&server, &below("/images", &image)).await;
 }
+
+#[tokio::test]
+#[should_panic(expected = "is not as described")]
+async fn an_answer_with_a_field_that_is_not_described_is_found_out() {
+    let server = at(NO_MODEL).await;
+    let mut list = server.get("/v1/harnesses").await.1;
+    list["data"][0]["surprise"] = true.into();
+    let url = format!("{}/v1/harnesses", server.url()).parse().unwrap();
+    hold_everruns(&url, &Method::GET, 200, &list).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "takes what is not described")]
+async fn a_body_with_a_field_that_is_not_described_is_found_out() {
+    let server = at(NO_MODEL).await;
+    let body = json!({"name": "Helper", "system_prompt": "", "surprise": true});
+    post(&server, "/agents", body).await;
+}

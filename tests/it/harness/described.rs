@@ -98,7 +98,8 @@ pub(crate) async fn hold_sent(url: &Url, method: &Method, body: &Value) {
 
 /// What is at an address.
 fn operation<'a>(document: &'a Value, url: &Url, method: &Method) -> Option<(&'a str, &'a Value)> {
-    let paths = document["paths"].as_object().unwrap();
+    // A server behind a prefix has no description here, and nothing else.
+    let paths = document["paths"].as_object()?;
     let fitting = paths.keys().filter(|template| fits(template, url.path()));
     // An address that is written out is another than a place that may hold the same.
     let template = fitting.min_by_key(|template| template.matches('{').count())?;
