@@ -22,9 +22,8 @@ impl Capability for Dice {
     }
 
     fn contribute(&self, _settings: &Value) -> Result<Contribution, String> {
-        let (tools, hooks): (Vec<Arc<dyn Tool>>, Vec<Arc<dyn Hook>>) =
-            (vec![Arc::new(Throw(throw()))], vec![Arc::new(FairPlay)]);
-        Ok(Contribution { tools, hooks, ..Contribution::default() })
+        let (tool, hook) = (Arc::new(Throw(throw())), Arc::new(FairPlay));
+        Ok(Contribution { tools: vec![tool], hooks: vec![hook], ..Contribution::default() })
     }
 }
 

@@ -63,7 +63,7 @@ impl Inner {
         for extension in &self.extensions {
             match extension.picture(&documents, id, most).await? {
                 Picture::Gone => {}
-                found => return Ok(found),
+                found @ (Picture::Here { .. } | Picture::TooLarge) => return Ok(found),
             }
         }
         Ok(Picture::Gone)

@@ -416,7 +416,7 @@ async fn a_write_beside_the_sessions_end_leaves_nothing_behind() {
     for round in 0..8 {
         let talk = talk(&server).await;
         let write = async |number: usize| {
-            let content = "y".repeat(if number % 2 == 0 { 40_000 } else { 10 });
+            let content = "y".repeat(if number.is_multiple_of(2) { 40_000 } else { 10 });
             let path = talk.path(&format!("/fs/d{number}/a.txt"));
             let (status, body) = server.post(&path, &json!({"content": content})).await;
             assert!(matches!(status, 201 | 404), "{status} {body}");

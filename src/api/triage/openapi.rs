@@ -20,7 +20,7 @@ pub const PATH: &str = "/v1/triage/openapi.json";
 /// The name of what failures look like.
 const FAILURE: &str = "Failure";
 
-/// What this server serves below [`ROOT`].
+/// What this server serves below `ROOT`.
 pub fn document(server: &ServerInfo) -> Value {
     let mut paths = Paths::new();
     for endpoint in routes::table() {

@@ -56,7 +56,7 @@ REFUSED = {
     "workspaces.delete": 404,
     "agent.answer_questions": 501,
     "agent.submit_tool_approvals": 501,
-    "agent.runtime_token": 404,
+    "agent.runtime_token": 501,
     **{f"memories.{name}": 404 for name in (
         "list", "create", "get", "update", "delete", "sync", "list_files", "read_file", "download_file", "create_file",
         "create_dir", "update_file", "delete_file", "grep_files", "stat_file",
