@@ -33,7 +33,7 @@ pub(super) fn configure(routes: &mut ServiceConfig, server: &ServerInfo) {
     mount(pages, routes);
     let documents = [
         ("/openapi.json", agentos::document(server).to_json()),
-        (everruns::DOCUMENT_PATH, everruns::document(server).to_json()),
+        (everruns::DOCUMENT_PATH, serde_json::to_string(&everruns::document(server))),
         (triage::DOCUMENT_PATH, serde_json::to_string(&triage::document(server))),
     ];
     for (path, document) in documents {

@@ -20,6 +20,7 @@ pub mod once;
 mod pace;
 mod prefix;
 pub mod problem;
+mod schemas;
 pub mod server;
 pub mod sse;
 pub mod triage;

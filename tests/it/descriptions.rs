@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::harness::server::{Server, Setup};
 
 const TRIAGE: &str = "/v1/triage/openapi.json";
-const DOCUMENTS: [&str; 3] = ["/openapi.json", "/api-doc/openapi.json", TRIAGE];
+const EVERRUNS: &str = "/api-doc/openapi.json";
+const DOCUMENTS: [&str; 3] = ["/openapi.json", EVERRUNS, TRIAGE];
 
 async fn described(server: &Server, path: &str) -> Value {
     // Without a token.
@@ -105,4 +106,64 @@ async fn every_triage_answer_and_body_has_a_schema() {
     assert_eq!((&title["minLength"], &title["maxLength"]), (&json!(1), &json!(200)));
     let severity = &schemas["Issue"]["properties"]["severity"]["enum"];
     assert_eq!(*severity, json!(["critical", "high", "medium", "low"]));
+}
+
+/// Operations that change something and read no body.
+const BODILESS: [&str; 17] = [
+    "answer_channel_questions",
+    "approve_channel_tools",
+    "auth_login",
+    "auth_logout",
+    "auth_refresh",
+    "auth_register",
+    "authorize_channel",
+    "authorize_channel_runtime",
+    "cancel_turn",
+    "create_organization",
+    "pause_schedule",
+    "post_channel_cancel",
+    "resume_schedule",
+    "sync_llm_provider_models",
+    "sync_provider_models",
+    "trigger_schedule",
+    "update_organization",
+];
+
+#[tokio::test]
+async fn every_everruns_answer_and_body_has_a_schema() {
+    let server = Setup::default().start().await;
+    let document = described(&server, EVERRUNS).await;
+    let failure = json!({"$ref": "#/components/schemas/Failure"});
+    let mut bodiless = BTreeSet::new();
+    for (address, method, operation) in operations(&document) {
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let schema = &answer["content"]["application/json"]["schema"];
+            match (status.as_str(), answer["content"].as_object()) {
+                ("204", content) => assert_eq!(content, None, "{method} {address}"),
+                (status, _) if status.starts_with(['4', '5']) => {
+                    assert_eq!(*schema, failure, "{method} {address}");
+                }
+                (_, Some(content)) if content.contains_key("application/json") => {
+                    assert!(schema["$ref"].is_string(), "{method} {address} {status}");
+                }
+                (_, content) => assert!(content.is_some(), "{method} {address} {status}"),
+            }
+        }
+        match operation["requestBody"]["content"].as_object() {
+            Some(content) => {
+                let schemas = content.values().map(|kind| &kind["schema"]["$ref"]);
+                assert!(schemas.clone().count() > 0, "{method} {address}");
+                schemas.for_each(|schema| assert!(schema.is_string(), "{method} {address}"));
+            }
+            None if ["post", "put", "patch"].contains(&method) => {
+                bodiless.insert(operation["operationId"].as_str().unwrap());
+            }
+            None => {}
+        }
+    }
+    assert_eq!(bodiless, BTreeSet::from(BODILESS));
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let status = &schemas["Session"]["properties"]["status"]["enum"];
+    assert_eq!(*status, json!(["started", "active", "idle", "waitingfortoolresults"]));
+    assert_eq!(schemas["NewAgent"]["required"], json!(["name", "system_prompt"]));
 }

@@ -56,6 +56,7 @@ mod everruns_auth;
 mod everruns_channels;
 mod everruns_client_tools;
 mod everruns_databases;
+mod everruns_described;
 mod everruns_events;
 mod everruns_files;
 mod everruns_guardrails;

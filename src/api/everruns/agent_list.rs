@@ -7,6 +7,7 @@ use super::agent_body::{AgentBody, SortField};
 use super::error::Error;
 use super::models;
 use super::page::{self, Page, Query};
+use super::schemas::page_of;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -33,7 +34,7 @@ pub(super) fn table() -> Vec<Endpoint> {
                     "By this; with `-` before it, largest first",
                 ),
             ])
-            .gives("200", "The agents", &["application/json"]),
+            .tells("200", "The agents", &page_of("Agent")),
     ]
 }
 

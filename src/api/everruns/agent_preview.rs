@@ -11,6 +11,7 @@ use super::assignment;
 use super::body::Body;
 use super::error::Error;
 use super::ids;
+use super::schemas::JSON;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
@@ -21,7 +22,8 @@ pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::post("/agents/preview", preview)
             .named("preview_agent", "Agents", "What a model would be told")
-            .gives("200", "Prompt and tools", &["application/json"]),
+            .takes([(JSON, "PreviewOrder")], true)
+            .tells("200", "Prompt and tools", "Preview"),
     ]
 }
 

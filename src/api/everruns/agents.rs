@@ -12,6 +12,7 @@ use super::body::{Body, Text};
 use super::error::Error;
 use super::ids::{self, AGENT, PublicId};
 use super::page::Query;
+use super::schemas::JSON;
 use super::{agent_file, assignment};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -24,7 +25,6 @@ use crate::runtime::agents::SavedAgent;
 use crate::runtime::documents::Stored;
 use crate::runtime::workspace::Workspace;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such agent";
 const OF_FILE: &str = "It is a file's";
 
@@ -33,8 +33,9 @@ pub(super) fn table() -> Vec<Endpoint> {
     table.extend([
         Endpoint::post("/agents", create)
             .named("create_agent", "Agents", "Create an agent, or replace the one of the id that is given")
-            .gives("201", "The agent", JSON)
-            .gives("200", "There was one of this id: the agent, replaced", JSON)
+            .takes([(JSON, "NewAgent")], true)
+            .tells("201", "The agent", "Agent")
+            .tells("200", "There was one of this id: the agent, replaced", "Agent")
             .fails("409", OF_FILE),
         Endpoint::post("/agents/import", import)
             .named(
@@ -42,7 +43,8 @@ pub(super) fn table() -> Vec<Endpoint> {
                 "Agents",
                 "Make an agent of a text: Markdown with front matter, JSON, YAML or a prompt",
             )
-            .gives("201", "The agent", JSON),
+            .takes([("text/plain", "AgentText")], true)
+            .tells("201", "The agent", "Agent"),
     ]);
     table
 }
@@ -51,16 +53,18 @@ fn one_agent_table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/agents/{agent_id}", read)
             .named("get_agent", "Agents", "Read an agent")
-            .gives("200", "The agent", JSON)
+            .tells("200", "The agent", "Agent")
             .fails("404", NO_SUCH),
         Endpoint::put("/agents/{agent_id}", replace)
             .named("put_agent", "Agents", "Create or replace an agent")
-            .gives("200", "The agent, replaced", JSON)
-            .gives("201", "The agent", JSON)
+            .takes([(JSON, "NewAgent")], true)
+            .tells("200", "The agent, replaced", "Agent")
+            .tells("201", "The agent", "Agent")
             .fails("409", OF_FILE),
         Endpoint::patch("/agents/{agent_id}", change)
             .named("update_agent", "Agents", "Change what is given of an agent")
-            .gives("200", "The agent, changed", JSON)
+            .takes([(JSON, "AgentPatch")], false)
+            .tells("200", "The agent, changed", "Agent")
             .fails("404", NO_SUCH)
             .fails("409", OF_FILE),
         Endpoint::delete("/agents/{agent_id}", archive)
@@ -74,7 +78,8 @@ fn one_agent_table() -> Vec<Endpoint> {
             .fails("404", NO_SUCH),
         Endpoint::post("/agents/{agent_id}/copy", copy)
             .named("copy_agent", "Agents", "Make another agent of an agent")
-            .gives("201", "The new agent", JSON)
+            .takes([(JSON, "AgentCopy")], false)
+            .tells("201", "The new agent", "Agent")
             .fails("404", NO_SUCH),
     ]
 }

@@ -8,6 +8,7 @@ use super::body::Body;
 use super::error::Error;
 use super::ids::{self, KEY, PublicId};
 use super::page;
+use super::schemas::{JSON, list_of};
 use super::tenancy;
 use super::time::moment;
 use crate::access::{AccessError, KeyOrder, Role, Token, Tokens};
@@ -18,7 +19,6 @@ use crate::api::fields::{Fields, FromFields, path_text};
 use crate::domain::time::Timestamp;
 use crate::runtime;
 
-const JSON: &[&str] = &["application/json"];
 const TOKENS_ONLY: &str = "This server knows tokens only: send one of them in the Authorization header. \
                            There is no signing in or out, and nothing to refresh";
 
@@ -41,22 +41,23 @@ pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/auth/config", config)
             .named("get_auth_config", "Auth", "How callers show who they are")
-            .gives("200", "With tokens", JSON)
+            .tells("200", "With tokens", "AuthConfig")
             .open(),
         Endpoint::get("/auth/me", me)
             .named("get_current_user", "Auth", "Who calls")
-            .gives("200", "The user", JSON),
+            .tells("200", "The user", "User"),
         refusal("login").open(),
         refusal("register").open(),
         refusal("refresh").open(),
         refusal("logout"),
         Endpoint::post("/auth/api-keys", create)
             .named("create_api_key", "Auth", "Make a key that opens what the caller's opens")
-            .gives("201", "The key, shown this once", JSON)
+            .takes([(JSON, "NewApiKey")], true)
+            .tells("201", "The key, shown this once", "MadeApiKey")
             .fails("409", "There are as many as there may be"),
         Endpoint::get("/auth/api-keys", list)
             .named("list_api_keys", "Auth", "The keys that were made here, newest first")
-            .gives("200", "What is known of them", JSON),
+            .tells("200", "What is known of them", &list_of("ApiKey")),
         Endpoint::delete("/auth/api-keys/{key_id}", remove)
             .named("delete_api_key", "Auth", "Take a key away")
             .gives("204", "It is refused from now on", &[])

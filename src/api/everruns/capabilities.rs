@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::page::{self, Page, Query};
+use super::schemas::page_of;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -14,8 +15,6 @@ use crate::api::fields::path_text;
 use crate::capability::toolbox::Toolbox;
 use crate::capability::{Capability, CapabilityKind, Contribution};
 use crate::domain::id::Owner;
-
-const JSON: &[&str] = &["application/json"];
 
 pub(super) fn table() -> Vec<Endpoint> {
     use ParameterKind::{Number, Text};
@@ -27,10 +26,10 @@ pub(super) fn table() -> Vec<Endpoint> {
                 Parameter::new("offset", Number(0), "Passes over as many"),
                 Parameter::new("limit", Number(1), "At most as many; all where nothing is said"),
             ])
-            .gives("200", "The capabilities", JSON),
+            .tells("200", "The capabilities", &page_of("Capability")),
         Endpoint::get("/capabilities/{capability_id}", read)
             .named("get_capability", "Capabilities", "Read a capability")
-            .gives("200", "The capability", JSON)
+            .tells("200", "The capability", "Capability")
             .fails("404", "There is no such capability"),
     ]
 }

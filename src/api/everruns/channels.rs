@@ -16,6 +16,7 @@ use super::agent_body::Found;
 use super::body::Body;
 use super::error::Error;
 use super::page::Query;
+use super::schemas::JSON;
 use super::session_body::{NewSessionForm, SessionBody};
 use super::{agents, event_routes, ids, messages, models, place, sessions, turns};
 use crate::api::ApiState;
@@ -36,9 +37,6 @@ const OF_AGENT: &str = "/sessions/{session_id}";
 
 /// The group of its operations, in documents.
 const TAG: &str = "Channels";
-
-/// What a handler gives.
-const JSON: &[&str] = &["application/json"];
 
 /// Mounts it.
 pub(super) fn configure(routes: &mut ServiceConfig) {
@@ -66,7 +64,7 @@ fn agent_table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("", card)
             .named("get_channel", TAG, "What an agent is called, and what it takes")
-            .gives("200", "The card", JSON)
+            .tells("200", "The card", "ChannelCard")
             .fails("404", "There is no such agent"),
         Endpoint::get("/sessions", list)
             .named("list_channel_sessions", TAG, "Sessions of an agent, those that changed last first")
@@ -74,12 +72,13 @@ fn agent_table() -> Vec<Endpoint> {
                 Parameter::new("limit", ParameterKind::Number(1), "At most as many; default 20, at most 100"),
                 Parameter::new("page_token", ParameterKind::Text, "Where the page before ended"),
             ])
-            .gives("200", "A page of sessions", JSON)
+            .tells("200", "A page of sessions", "ChannelSessionPage")
             .fails("404", "There is no such agent"),
         Endpoint::post("/sessions", create)
             .named("create_channel_session", TAG, "Create a session of an agent")
             .once()
-            .gives("201", "The session", JSON)
+            .takes([(JSON, "NewChannelSession")], false)
+            .tells("201", "The session", "ChannelSession")
             .fails("404", "There is no such agent"),
         Endpoint::post("/runtime-auth", not_built)
             .named("authorize_channel", TAG, "No tokens for runtimes are made here")
@@ -97,7 +96,7 @@ fn session_table() -> Vec<Endpoint> {
     let mut table = vec![
         Endpoint::get(OF_AGENT, read)
             .named("get_channel_session", TAG, "Read a session of an agent")
-            .gives("200", "The session", JSON)
+            .tells("200", "The session", "ChannelSession")
             .fails("404", "There is no such session"),
         refused("/question-answers", "answer_channel_questions"),
         refused("/tool-approvals", "approve_channel_tools"),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::error::Error;
 use super::place;
+use super::schemas::{JSON, list_of};
 use super::time::moment;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -16,7 +17,6 @@ use crate::capability::databases::{DatabaseError, Databases};
 use crate::domain::database::{BadName, DatabaseInfo, DatabaseName};
 use crate::runtime::databases::SessionDatabases;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such session or database";
 const BAD_NAME: &str = "The name is none, or there are as many as a session may have";
 
@@ -27,18 +27,19 @@ pub(super) fn table() -> Vec<Endpoint> {
         endpoint.named(id, "Databases", summary).fails("404", NO_SUCH).fails("400", BAD_NAME)
     };
     vec![
-        with(Endpoint::get(all, list), "list_session_databases", "List the databases of a session").gives(
+        with(Endpoint::get(all, list), "list_session_databases", "List the databases of a session").tells(
             "200",
             "What is known of each, by name",
-            JSON,
+            &list_of("Database"),
         ),
         with(Endpoint::post(all, create), "create_session_database", "Create a database")
-            .gives("201", "It is there, and empty", JSON)
+            .takes([(JSON, "NewDatabase")], true)
+            .tells("201", "It is there, and empty", "Database")
             .fails("409", "There is one of this name"),
-        with(Endpoint::get(one, read), "get_session_database", "What is known of a database").gives(
+        with(Endpoint::get(one, read), "get_session_database", "What is known of a database").tells(
             "200",
             "Its size and times",
-            JSON,
+            "Database",
         ),
         with(Endpoint::delete(one, delete), "delete_session_database", "Delete a database").gives(
             "204",
@@ -50,7 +51,7 @@ pub(super) fn table() -> Vec<Endpoint> {
             "get_session_database_schema",
             "The tables of a database",
         )
-        .gives("200", "Each with its columns and row count", JSON),
+        .tells("200", "Each with its columns and row count", "DatabaseSchema"),
     ]
 }
 

@@ -119,6 +119,19 @@ fn message(problem: &Problem) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
+/// The words of [`code`].
+pub(super) const CODES: [&str; 9] = [
+    "invalid_request",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "conflict",
+    "too_large",
+    "rate_limited",
+    "unavailable",
+    "internal_error",
+];
+
 /// Section 2: the few words that programs look at.
 fn code(status: StatusCode) -> &'static str {
     match status {

@@ -9,6 +9,7 @@ use super::events::filter::Filter;
 use super::events::listing::{self, Listing};
 use super::page::Query;
 use super::place;
+use super::schemas::list_of;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -43,7 +44,7 @@ pub(super) fn table() -> Vec<Endpoint> {
                 ),
                 Parameter::new("order_desc", Flag, "Latest first"),
             ])
-            .gives("200", "The events", &["application/json"])
+            .tells("200", "The events", &list_of("Event"))
             .fails("404", "There is no such session"),
         Endpoint::get("/sessions/{session_id}/sse", stream)
             .named("stream_events", "Events", "What happens in a session, as it happens")

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::file_body::{FileBody, FileForm, InfoBody, OnePath, Passage, StatBody, Wanted, path};
 use super::ids::{self, SESSION, WORKSPACE};
 use super::page::Query;
+use super::schemas::{JSON, list_of};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -19,7 +20,6 @@ use crate::domain::file::FilePath;
 use crate::domain::id::{Owner, SessionId};
 use crate::runtime::files::SessionFiles;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such session or file";
 const BAD_PATH: &str = "The path is none, or what is there does not allow it";
 
@@ -38,44 +38,45 @@ fn below(root: &str, name: &str) -> Vec<Endpoint> {
         endpoint.named(&id(word), "Files", summary).fails("404", NO_SUCH).fails("400", BAD_PATH)
     };
     vec![
-        with(Endpoint::get(&*whole, read), "list_files", "List files of a session").query(&[deep]).gives(
+        with(Endpoint::get(&*whole, read), "list_files", "List files of a session").query(&[deep]).tells(
             "200",
             "What is known of each, by path",
-            JSON,
+            &list_of("FileInfo"),
         ),
         with(Endpoint::delete(&*whole, delete), "delete_files", "Delete all files of a session")
             .query(&[deep])
-            .gives("200", "They are gone", JSON),
-        with(Endpoint::get(&*one, read), "read_file", "Read a file, or list a folder").query(&[deep]).gives(
+            .tells("200", "They are gone", "Deleted"),
+        with(Endpoint::get(&*one, read), "read_file", "Read a file, or list a folder").query(&[deep]).tells(
             "200",
             "The file, or what is in the folder",
-            JSON,
+            "FileOrFolder",
         ),
         with(Endpoint::post(&*one, create), "create_file", "Create a file or folder")
-            .gives("201", "It is there", JSON)
+            .takes([(JSON, "NewFile")], false)
+            .tells("201", "It is there", "File")
             .fails("409", "Something is there already"),
-        with(Endpoint::put(&*one, update), "update_file", "Write a file anew").gives("200", "The file", JSON),
-        with(Endpoint::delete(&*one, delete), "delete_file", "Delete a file or folder").query(&[deep]).gives(
+        with(Endpoint::put(&*one, update), "update_file", "Write a file anew")
+            .takes([(JSON, "FilePatch")], false)
+            .tells("200", "The file", "File"),
+        with(Endpoint::delete(&*one, delete), "delete_file", "Delete a file or folder").query(&[deep]).tells(
             "200",
             "It is gone",
-            JSON,
+            "Deleted",
         ),
         with(Endpoint::post(operation("move"), rename), "move_file", "Move a file or folder")
-            .gives("200", "Where it is now", JSON)
+            .takes([(JSON, "FilePassage")], true)
+            .tells("200", "Where it is now", "File")
             .fails("409", "Something is there already"),
         with(Endpoint::post(operation("copy"), copy), "copy_file", "Copy a file or folder")
-            .gives("201", "The copy", JSON)
+            .takes([(JSON, "FilePassage")], true)
+            .tells("201", "The copy", "File")
             .fails("409", "Something is there already"),
-        with(Endpoint::post(operation("grep"), grep), "grep_files", "Find lines that match a pattern").gives(
-            "200",
-            "The lines, by file",
-            JSON,
-        ),
-        with(Endpoint::post(operation("stat"), stat), "stat_file", "What is known of a file").gives(
-            "200",
-            "What is known of it",
-            JSON,
-        ),
+        with(Endpoint::post(operation("grep"), grep), "grep_files", "Find lines that match a pattern")
+            .takes([(JSON, "Grep")], true)
+            .tells("200", "The lines, by file", &list_of("GrepResult")),
+        with(Endpoint::post(operation("stat"), stat), "stat_file", "What is known of a file")
+            .takes([(JSON, "OnePath")], true)
+            .tells("200", "What is known of it", "FileStat"),
     ]
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::ids::{self, HARNESS};
 use super::page;
+use super::schemas::list_of;
 use super::time::moment;
 use crate::api::ApiState;
 use crate::api::endpoint::Endpoint;
@@ -19,10 +20,10 @@ pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/harnesses", list)
             .named("list_harnesses", "Harnesses", "The one harness there is")
-            .gives("200", "A list of one", &["application/json"]),
+            .tells("200", "A list of one", &list_of("Harness")),
         Endpoint::get("/harnesses/{harness_id}", read)
             .named("get_harness", "Harnesses", "Read a harness")
-            .gives("200", "The harness", &["application/json"])
+            .tells("200", "The harness", "Harness")
             .fails("404", "There is no such harness"),
     ]
 }

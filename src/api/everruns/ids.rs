@@ -35,6 +35,11 @@ impl Prefix {
     const fn new(word: &'static str, name: &'static str) -> Self {
         Self { word, name }
     }
+
+    /// What stands before the underscore.
+    pub fn word(self) -> &'static str {
+        self.word
+    }
 }
 
 /// Of agents.

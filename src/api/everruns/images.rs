@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::ids::{self, IMAGE, PublicId};
 use super::page;
+use super::schemas::list_of;
 use super::time::moment;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -18,7 +19,6 @@ use crate::domain::id::Owner;
 use crate::images::{self, Image, MAX_BYTES};
 use crate::runtime::documents::Listing;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such image";
 
 /// Images of one list.
@@ -28,13 +28,14 @@ pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::post("/images", create)
             .named("upload_image", "Images", "Upload a picture: PNG, JPEG, GIF or WebP, up to 20 MiB")
-            .gives("201", "What is known of it", JSON)
+            .takes([("multipart/form-data", "ImageForm")], true)
+            .tells("201", "What is known of it", "Image")
             .fails("400", "It is no such picture")
             .fails("413", "It is too large"),
-        Endpoint::get("/images", list).named("list_images", "Images", "The newest pictures").gives(
+        Endpoint::get("/images", list).named("list_images", "Images", "The newest pictures").tells(
             "200",
             "What is known of them",
-            JSON,
+            &list_of("Image"),
         ),
         Endpoint::get("/images/{image_id}", read)
             .named("get_image", "Images", "The picture itself")

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::ids::{self, MODEL};
 use super::page::{self, Query};
 use super::provider_body::{ModelForm, Provider, unsaid};
+use super::schemas::{JSON, list_of};
 use super::{models, providers};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -18,7 +19,6 @@ use crate::domain::id::{ModelName, Owner};
 use crate::providers::saved::{DefaultModel, Origin, SavedModel, THE_DEFAULT};
 use crate::runtime::documents::Changes;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such model";
 
 /// The same under the names of then and of now.
@@ -44,14 +44,15 @@ fn table_of([all, one]: [&'static str; 2], names: [&'static str; 4]) -> Vec<Endp
                 Parameter::new("favorites_only", ParameterKind::Flag, "Favorites alone"),
                 Parameter::new("include_stale", ParameterKind::Flag, "Disabled ones too"),
             ])
-            .gives("200", "The models", JSON),
+            .tells("200", "The models", &list_of("Model")),
         Endpoint::get(one, read)
             .named(get_name, "Models", "Read a model")
-            .gives("200", "The model", JSON)
+            .tells("200", "The model", "Model")
             .fails("404", NO_SUCH),
         Endpoint::patch(one, change)
             .named(change_name, "Models", "Change what is given of a model")
-            .gives("200", "The model, changed", JSON)
+            .takes([(JSON, "ModelPatch")], false)
+            .tells("200", "The model, changed", "Model")
             .fails("404", NO_SUCH),
         Endpoint::delete(one, remove)
             .named(remove_name, "Models", "Remove a model")

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::ids::{self, MCP, PublicId};
 use super::mcp_body::{ServerForm, ServerView, configured_id};
 use super::page;
+use super::schemas::{JSON, list_of};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
@@ -21,26 +22,27 @@ use crate::runtime::documents::{Changes, Stored};
 use crate::servers::saved::{SavedServer, ServerName};
 use crate::servers::{Configured, ServerPins};
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such MCP server";
 
 pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/mcp-servers", list)
             .named("list_mcp_servers", "MCP servers", "List the servers that speak MCP")
-            .gives("200", "The servers", JSON),
+            .tells("200", "The servers", &list_of("McpServer")),
         Endpoint::post("/mcp-servers", create)
             .named("create_mcp_server", "MCP servers", "Add a server that speaks MCP over HTTP")
-            .gives("201", "The server", JSON)
+            .takes([(JSON, "NewMcpServer")], true)
+            .tells("201", "The server", "McpServer")
             .fails("409", "The name is taken")
             .fails("503", "Secrets cannot be kept: there is no key to seal them with"),
         Endpoint::get("/mcp-servers/{server_id}", read)
             .named("get_mcp_server", "MCP servers", "Read a server")
-            .gives("200", "The server", JSON)
+            .tells("200", "The server", "McpServer")
             .fails("404", NO_SUCH),
         Endpoint::patch("/mcp-servers/{server_id}", change)
             .named("update_mcp_server", "MCP servers", "Change what is given, or approve changed tools")
-            .gives("200", "The server, changed", JSON)
+            .takes([(JSON, "McpServerPatch")], false)
+            .tells("200", "The server, changed", "McpServer")
             .fails("404", NO_SUCH)
             .fails("409", "The name is taken, or the server is the configuration's"),
         Endpoint::delete("/mcp-servers/{server_id}", remove)

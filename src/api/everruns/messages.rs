@@ -14,6 +14,7 @@ use super::events::parts::{self, Shown};
 use super::events::reading::Story;
 use super::ids::{IMAGE, PublicId};
 use super::message_form::MessageForm;
+use super::schemas::{JSON, list_of};
 use super::{ids, models, place};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -35,11 +36,12 @@ pub(super) fn table() -> Vec<Endpoint> {
                 "Say something; it begins a turn, or joins the one that is going",
             )
             .once()
-            .gives("201", "The message; it is stored", &["application/json"])
+            .takes([(JSON, "NewMessage")], true)
+            .tells("201", "The message; it is stored", "Message")
             .fails("404", "There is no such session"),
         Endpoint::get("/sessions/{session_id}/messages", list)
             .named("list_messages", "Messages", "The conversation, in order")
-            .gives("200", "The messages", &["application/json"])
+            .tells("200", "The messages", &list_of("Message"))
             .fails("404", "There is no such session"),
     ]
 }

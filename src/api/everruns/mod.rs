@@ -38,6 +38,7 @@ mod providers;
 mod routes;
 mod schedule_body;
 mod schedules;
+mod schemas;
 mod session_body;
 mod sessions;
 mod storage;

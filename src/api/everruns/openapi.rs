@@ -1,55 +1,68 @@
 //! The surface's description (OpenAPI 3.1), made of the same table that mounts it.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder, Paths};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApiBuilder, Paths, Ref};
 
 use super::channels;
 use super::routes::{self, ROOT};
+use super::schemas;
 use crate::api::ServerInfo;
 use crate::api::endpoint::BEARER;
 use crate::api::failures::told_as;
+use crate::api::schemas::put_into;
 
 /// Where it is.
 pub const PATH: &str = "/api-doc/openapi.json";
 
+/// The name of what failures look like.
+const FAILURE: &str = "Failure";
+
 /// What this server serves below `ROOT`.
-pub fn document(server: &ServerInfo) -> OpenApi {
+pub fn document(server: &ServerInfo) -> Value {
     let mut paths = Paths::new();
-    let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    let mut components = ComponentsBuilder::new().security_scheme(BEARER, scheme);
-    let failure = serde_json::from_value(failure()).ok();
     for endpoint in routes::table().into_iter().chain(channels::described()) {
-        let (method, path, mut operation, schemas) = endpoint.describe();
-        if let Some(failure) = &failure {
-            told_as(&mut operation, failure);
-        }
+        let (method, path, mut operation, _) = endpoint.describe();
+        in_own_words(&mut operation);
         paths.add_path_operation(format!("{ROOT}{path}"), vec![method], operation);
-        components = components.schemas_from_iter(schemas);
     }
+    let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = ComponentsBuilder::new().security_scheme(BEARER, scheme).build();
     let title = server.name.clone().unwrap_or_else(|| "Everruns API".into());
     let mut info = Info::new(title, server.version.clone());
     info.description = server.description.clone();
-    OpenApiBuilder::new()
+    let document = OpenApiBuilder::new()
         .info(info)
         .servers(server.servers())
         .paths(paths)
-        .components(Some(components.build()))
-        .build()
+        .components(Some(components))
+        .build();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let mut all: BTreeMap<String, Value> =
+        schemas::all().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    all.insert(FAILURE.into(), schemas::failure());
+    put_into(&mut document, all, schemas::derived);
+    document
 }
 
 /// Failures here have a form of their own.
-fn failure() -> Value {
-    let text = json!({ "type": "string" });
-    let properties = json!({ "code": text, "message": text });
-    let error = json!({ "type": "object", "properties": properties, "required": ["code", "message"] });
-    json!({ "type": "object", "properties": { "error": error }, "required": ["error"] })
+fn in_own_words(operation: &mut Operation) {
+    if operation.request_body.is_some() {
+        let about = utoipa::openapi::Response::new("The body is too large");
+        operation.responses.responses.entry("413".into()).or_insert_with(|| about.into());
+    }
+    told_as(operation, &Ref::from_schema_name(FAILURE).into());
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::json;
 
     use super::*;
 
@@ -62,7 +75,7 @@ mod tests {
             version: "1".into(),
             prefix: String::new(),
         };
-        let document = serde_json::to_value(document(&server)).unwrap();
+        let document = document(&server);
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.keys().all(|path| path.starts_with("/v1/")));
         let operations: Vec<&Value> =
@@ -71,6 +84,7 @@ mod tests {
             operations.iter().map(|one| one["operationId"].as_str().unwrap()).collect();
         assert_eq!(names.len(), operations.len());
         let missing = &document["paths"]["/v1/sessions/{session_id}"]["get"]["responses"]["404"];
-        assert_eq!(missing["content"]["application/json"]["schema"]["required"], json!(["error"]));
+        let told = &missing["content"]["application/json"]["schema"];
+        assert_eq!(*told, json!({"$ref": "#/components/schemas/Failure"}));
     }
 }

@@ -10,6 +10,7 @@ use super::ids::{self, PROVIDER};
 use super::llm_models;
 use super::page;
 use super::provider_body::{ModelForm, Provider, ProviderForm, unsaid};
+use super::schemas::{JSON, list_of};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
@@ -18,7 +19,6 @@ use crate::domain::id::{ModelName, Owner};
 use crate::providers::saved::{DefaultModel, Origin, ProviderKey, SavedModel, SavedProvider, THE_DEFAULT};
 use crate::runtime::documents::Changes;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such provider";
 const OF_CONFIGURATION: &str = "It is the configuration's";
 
@@ -72,22 +72,24 @@ fn table_of([all, one, models, sync]: [&'static str; 4], names: [&'static str; 8
     let [list_name, create_name, get_name, change_name, remove_name, models_name, add_name, sync_name] =
         names;
     vec![
-        Endpoint::get(all, list).named(list_name, "Providers", "List who answers").gives(
+        Endpoint::get(all, list).named(list_name, "Providers", "List who answers").tells(
             "200",
             "The providers",
-            JSON,
+            &list_of("Provider"),
         ),
         Endpoint::post(all, create)
             .named(create_name, "Providers", "Add a provider")
-            .gives("201", "The provider", JSON)
+            .takes([(JSON, "NewProvider")], true)
+            .tells("201", "The provider", "Provider")
             .fails("503", "Its key cannot be kept: there is none to seal it with"),
         Endpoint::get(one, read)
             .named(get_name, "Providers", "Read a provider")
-            .gives("200", "The provider", JSON)
+            .tells("200", "The provider", "Provider")
             .fails("404", NO_SUCH),
         Endpoint::patch(one, change)
             .named(change_name, "Providers", "Change what is given of a provider")
-            .gives("200", "The provider, changed", JSON)
+            .takes([(JSON, "ProviderPatch")], false)
+            .tells("200", "The provider, changed", "Provider")
             .fails("404", NO_SUCH)
             .fails("409", OF_CONFIGURATION),
         Endpoint::delete(one, remove)
@@ -97,16 +99,17 @@ fn table_of([all, one, models, sync]: [&'static str; 4], names: [&'static str; 8
             .fails("409", OF_CONFIGURATION),
         Endpoint::get(models, list_models)
             .named(models_name, "Providers", "List a provider's models")
-            .gives("200", "The models", JSON)
+            .tells("200", "The models", &list_of("Model"))
             .fails("404", NO_SUCH),
         Endpoint::post(models, add_model)
             .named(add_name, "Providers", "Add a model")
-            .gives("201", "The model", JSON)
+            .takes([(JSON, "NewModel")], true)
+            .tells("201", "The model", "Model")
             .fails("404", NO_SUCH)
             .fails("409", "It is there already"),
         Endpoint::post(sync, sync_models)
             .named(sync_name, "Providers", "Ask a provider which models it has")
-            .gives("200", "The models", JSON)
+            .tells("200", "The models", &list_of("Model"))
             .fails("404", NO_SUCH)
             .fails("502", "It did not say"),
     ]

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::ids;
 use super::page::Query;
 use super::schedule_body::{ScheduleForm, WORKFLOW, execution_view, schedule_view, stats_view};
+use super::schemas::{JSON, counted};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::{Endpoint, Parameter, ParameterKind};
@@ -18,7 +19,6 @@ use crate::api::fields::path_text;
 use crate::runtime::documents::Listed;
 use crate::schedules::{Book, Schedule, Status, Wanted, Wish};
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such schedule";
 const TAG: &str = "Schedules";
 const ONE: &str = "/durable/schedules/{schedule_id}";
@@ -51,7 +51,7 @@ pub(super) fn table() -> Vec<Endpoint> {
         Endpoint::get("/durable/schedules", list)
             .named("list_schedules", TAG, "List schedules, the latest first")
             .query(&LISTED)
-            .gives("200", "The schedules", JSON),
+            .tells("200", "The schedules", &counted("Schedule")),
         Endpoint::post("/durable/schedules", create)
             .named(
                 "create_schedule",
@@ -59,16 +59,18 @@ pub(super) fn table() -> Vec<Endpoint> {
                 "Have a message sent to a session whenever a cron expression (5 fields, or 7 with the second before and \
                  the year after them) says so on the clock of a time zone",
             )
-            .gives("201", "The schedule", JSON)
+            .takes([(JSON, "NewSchedule")], true)
+            .tells("201", "The schedule", "Schedule")
             .fails("400", "A field does not fit; the message names it")
             .fails("409", "The name is taken"),
         Endpoint::get(ONE, read)
             .named("get_schedule", TAG, "Read a schedule")
-            .gives("200", "The schedule", JSON)
+            .tells("200", "The schedule", "Schedule")
             .fails("404", NO_SUCH),
         Endpoint::patch(ONE, change)
             .named("update_schedule", TAG, "Change what is given")
-            .gives("200", "The schedule, changed", JSON)
+            .takes([(JSON, "SchedulePatch")], false)
+            .tells("200", "The schedule, changed", "Schedule")
             .fails("400", "A field does not fit; the message names it")
             .fails("404", NO_SUCH)
             .fails("409", "The name is taken"),
@@ -78,28 +80,28 @@ pub(super) fn table() -> Vec<Endpoint> {
             .fails("404", NO_SUCH),
         Endpoint::post(of_one("/pause"), pause)
             .named("pause_schedule", TAG, "Let a schedule rest; what is due meanwhile is passed over")
-            .gives("200", "The schedule", JSON)
+            .tells("200", "The schedule", "Schedule")
             .fails("404", NO_SUCH),
         Endpoint::post(of_one("/resume"), resume)
             .named("resume_schedule", TAG, "Let a schedule go on with its next tick")
-            .gives("200", "The schedule", JSON)
+            .tells("200", "The schedule", "Schedule")
             .fails("404", NO_SUCH),
         Endpoint::post(of_one("/trigger"), trigger)
             .named("trigger_schedule", TAG, "Send the message now; also while the schedule rests")
-            .gives("200", "The id of the execution", JSON)
+            .tells("200", "The id of the execution", "Triggered")
             .fails("404", NO_SUCH),
         Endpoint::get(of_one("/stats"), stats)
             .named("get_schedule_stats", TAG, "What became of a schedule's executions")
-            .gives("200", "Counts", JSON)
+            .tells("200", "Counts", "ScheduleStats")
             .fails("404", NO_SUCH),
         Endpoint::get(of_one("/executions"), executions)
             .named("list_schedule_executions", TAG, "List executions, the latest first")
             .query(&EXECUTIONS)
-            .gives("200", "The executions", JSON)
+            .tells("200", "The executions", &counted("Execution"))
             .fails("404", NO_SUCH),
         Endpoint::get("/durable/executions/{execution_id}", execution)
             .named("get_execution", TAG, "Read an execution")
-            .gives("200", "The execution", JSON)
+            .tells("200", "The execution", "Execution")
             .fails("404", "There is no such execution"),
     ]
 }

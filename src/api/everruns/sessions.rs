@@ -8,6 +8,7 @@ use super::body::{Body, FileBody};
 use super::error::Error;
 use super::ids::{self, AGENT};
 use super::page::{self, Query};
+use super::schemas::{JSON, page_of};
 use super::session_body::{NewSessionForm, SessionBody, SessionChanges};
 use super::{agents, assignment, channels, models, place, session_body};
 use crate::api::ApiState;
@@ -21,7 +22,6 @@ use crate::domain::spec::{Additions, AgentSpec, ComponentKind, Spec};
 use crate::runtime::workspace::Workspace;
 use crate::runtime::{self, SessionDetail, SessionFilter, SessionPage, SessionSort};
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such session";
 
 /// The words of `status`.
@@ -47,7 +47,8 @@ pub(super) fn table() -> Vec<Endpoint> {
         Endpoint::post("/sessions", create)
             .named("create_session", "Sessions", "Create a session")
             .once()
-            .gives("201", "The session", JSON)
+            .takes([(JSON, "NewSession")], true)
+            .tells("201", "The session", "Session")
             .fails("404", "There is no such agent or model"),
         Endpoint::get("/sessions", list)
             .named("list_sessions", "Sessions", "List sessions, newest first")
@@ -61,14 +62,15 @@ pub(super) fn table() -> Vec<Endpoint> {
                 Parameter::new("offset", Number(0), "Passes over as many"),
                 Parameter::new("limit", Number(1), "At most as many; default 20, at most 100"),
             ])
-            .gives("200", "A page of sessions", JSON),
+            .tells("200", "A page of sessions", &page_of("Session")),
         Endpoint::get("/sessions/{session_id}", read)
             .named("get_session", "Sessions", "Read a session")
-            .gives("200", "The session", JSON)
+            .tells("200", "The session", "Session")
             .fails("404", NO_SUCH),
         Endpoint::patch("/sessions/{session_id}", change)
             .named("update_session", "Sessions", "Replace a session's title or tags")
-            .gives("200", "The session, changed", JSON)
+            .takes([(JSON, "SessionPatch")], false)
+            .tells("200", "The session, changed", "Session")
             .fails("404", NO_SUCH),
         Endpoint::delete("/sessions/{session_id}", delete)
             .named("delete_session", "Sessions", "Delete a session with all it holds")

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::error::Error;
 use super::place;
+use super::schemas::{JSON, list_of};
 use super::time::moment;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -14,21 +15,21 @@ use crate::api::endpoint::Endpoint;
 use crate::api::fields::{Fields, FromFields};
 use crate::capability::storage::{Storage, StorageError};
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such session";
 
 pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/sessions/{session_id}/storage/keys", keys)
             .named("list_storage_keys", "Storage", "List the values of a session")
-            .gives("200", "The values, by key", JSON)
+            .tells("200", "The values, by key", &list_of("StoredValue"))
             .fails("404", NO_SUCH),
         Endpoint::get("/sessions/{session_id}/storage/secrets", secrets)
             .named("list_storage_secrets", "Storage", "List the names of a session's secrets")
-            .gives("200", "The names", JSON)
+            .tells("200", "The names", &list_of("StoredSecret"))
             .fails("404", NO_SUCH),
         Endpoint::put("/sessions/{session_id}/storage/secrets", set_secrets)
             .named("set_storage_secrets", "Storage", "Keep secrets of a session")
+            .takes([(JSON, "NewSecrets")], true)
             .gives("204", "They are kept", &[])
             .fails("404", NO_SUCH)
             .fails("503", "No key to encrypt them with was configured"),

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::error::Error;
 use super::ids::{self, ORG, ORGANIZATION};
 use super::page::{self, Query};
+use super::schemas::{JSON, list_of};
 use super::time::moment;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
@@ -20,7 +21,6 @@ use crate::api::fields::{Fields, FromFields, path_text};
 use crate::api::problem::Problem;
 use crate::domain::id::Owner;
 
-const JSON: &[&str] = &["application/json"];
 const NO_SUCH: &str = "There is no such organization";
 const ONLY_ONE: &str = "Each owner has one organization, and it is what his tokens open: \
                         others are made with `runhold token new --owner`";
@@ -37,18 +37,18 @@ pub(super) fn table() -> Vec<Endpoint> {
         Endpoint::get("/users", users)
             .named("list_users", "Users", "The one user there is")
             .query(&[search])
-            .gives("200", "A list of at most one", JSON),
-        Endpoint::get("/orgs", list).named("list_organizations", "Organizations", "The one there is").gives(
+            .tells("200", "A list of at most one", &list_of("User")),
+        Endpoint::get("/orgs", list).named("list_organizations", "Organizations", "The one there is").tells(
             "200",
             "A list of one",
-            JSON,
+            &list_of("Organization"),
         ),
         Endpoint::post("/orgs", create)
             .named("create_organization", "Organizations", "Not on this server: there is one")
             .fails("403", "There is one"),
         Endpoint::get("/orgs/{org_id}", read)
             .named("get_organization", "Organizations", "Read an organization")
-            .gives("200", "The organization", JSON)
+            .tells("200", "The organization", "Organization")
             .fails("404", NO_SUCH),
         Endpoint::patch("/orgs/{org_id}", fixed)
             .named("update_organization", "Organizations", "Not on this server")
@@ -60,7 +60,8 @@ pub(super) fn table() -> Vec<Endpoint> {
             .fails("404", NO_SUCH),
         Endpoint::post("/auth/switch-org", switch)
             .named("switch_organization", "Auth", "Go on in another organization: there is one")
-            .gives("200", "The organization", JSON)
+            .takes([(JSON, "OrganizationSwitch")], true)
+            .tells("200", "The organization", "Organization")
             .fails("403", NO_SUCH),
     ]
 }

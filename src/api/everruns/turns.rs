@@ -8,6 +8,7 @@ use super::body::Body;
 use super::error::Error;
 use super::events::client_tools;
 use super::place;
+use super::schemas::JSON;
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
@@ -28,11 +29,12 @@ pub(super) fn table() -> Vec<Endpoint> {
     vec![
         Endpoint::post("/sessions/{session_id}/cancel", cancel)
             .named("cancel_turn", "Sessions", "Stop what goes on in a session")
-            .gives("200", "It is stopped, or there was nothing", &["application/json"])
+            .tells("200", "It is stopped, or there was nothing", "Cancelled")
             .fails("404", "There is no such session"),
         Endpoint::post("/sessions/{session_id}/tool-results", tool_results)
             .named("submit_tool_results", "Messages", "Say what came of calls that the client executes")
-            .gives("200", "They are stored", &["application/json"])
+            .takes([(JSON, "ToolResults")], true)
+            .tells("200", "They are stored", "ToolResultsTaken")
             .fails("404", "There is no such session")
             .fails("409", "Nothing waits for results"),
     ]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApiBuilder, Paths, Ref};
@@ -12,6 +12,7 @@ use super::schemas;
 use crate::api::ServerInfo;
 use crate::api::endpoint::BEARER;
 use crate::api::failures::told_as;
+use crate::api::schemas::put_into;
 
 /// Where it is.
 pub const PATH: &str = "/v1/triage/openapi.json";
@@ -39,10 +40,10 @@ pub fn document(server: &ServerInfo) -> Value {
         .components(Some(components))
         .build();
     let mut document = serde_json::to_value(document).unwrap_or_default();
-    let schemas = schemas_for(&document);
-    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
-        components.insert("schemas".into(), json!(schemas));
-    }
+    let mut all: BTreeMap<String, Value> =
+        schemas::all().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    all.insert(FAILURE.into(), schemas::failure());
+    put_into(&mut document, all, schemas::derived);
     document
 }
 
@@ -55,24 +56,6 @@ fn in_own_words(operation: &mut Operation) {
         told.entry("413".into()).or_insert_with(|| about.into());
     }
     told_as(operation, &Ref::from_schema_name(FAILURE).into());
-}
-
-/// All schemas, and those that the operations make of them.
-fn schemas_for(document: &Value) -> BTreeMap<String, Value> {
-    let mut all: BTreeMap<String, Value> =
-        schemas::all().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
-    all.insert(FAILURE.into(), schemas::failure());
-    let mut wanted = schemas::named_in(document);
-    while let Some(name) = wanted.pop() {
-        if all.contains_key(&name) {
-            continue;
-        }
-        if let Some((held, schema)) = schemas::derived(&name) {
-            wanted.push(held.to_owned());
-            all.insert(name, schema);
-        }
-    }
-    all
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ pub enum Kind {
     SessionIdled,
 }
 
-const ALL: [Kind; 23] = [
+/// All that are told here.
+pub const ALL: [Kind; 23] = [
     Kind::SessionStarted,
     Kind::InputMessage,
     Kind::SessionActivated,
