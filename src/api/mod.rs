@@ -8,11 +8,11 @@
 pub mod agentos;
 pub mod body;
 pub mod caller;
+mod description;
 mod docs;
 mod dress;
 pub mod endpoint;
 pub mod everruns;
-pub mod failures;
 pub mod fields;
 pub mod form;
 mod guard;
